@@ -1,0 +1,18 @@
+// Runs at the end of `npm ci`: compiles src to dist, so that `npx latchkey` works in a fresh clone.
+// A tree with production dependencies only has no compiler; it is given dist, and nothing is done here.
+import { execFileSync } from 'node:child_process'
+import { createRequire } from 'node:module'
+
+const require = createRequire(import.meta.url)
+
+function compiler() {
+  try {
+    return require.resolve('typescript/bin/tsc')
+  } catch {
+    return undefined
+  }
+}
+
+const tsc = compiler()
+if (tsc) execFileSync(process.execPath, [tsc, '-p', 'tsconfig.build.json'], { stdio: 'inherit' })
+else console.error('No TypeScript compiler here (production install): using dist as it is.')

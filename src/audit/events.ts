@@ -1,0 +1,45 @@
+// The closed set of things that are worth a record, and who did them. Writing is record.ts, reading queries.ts.
+
+/** What happened, with the facts that a reader needs later. Never a secret. */
+export type AuditEvent =
+  | { action: 'token.provisioned'; tokenId: string; subject: string; detail: Record<string, unknown> }
+  | { action: 'token.updated'; tokenId: string; subject: string; detail: Record<string, unknown> }
+  | { action: 'token.revoked'; tokenId: string; subject: string; detail: Record<string, unknown> }
+  /** Checks of a known token that were refused, counted and written now and then, off the request path. */
+  | { action: 'token.refused'; tokenId: string; subject: string; detail: { code: string; count: number } }
+  | {
+      action: 'subject.updated'
+      subject: string
+      detail: { disabled: boolean; scopeCap: readonly string[] | null }
+    }
+  | { action: 'service.registered'; serviceId: string; detail: Record<string, unknown> }
+  | { action: 'service.updated'; serviceId: string; detail: Record<string, unknown> }
+  | { action: 'service.removed'; serviceId: string; detail: Record<string, unknown> }
+  | { action: 'service.credential_added'; serviceId: string; detail: { credentialId: string } }
+  | { action: 'service.credential_removed'; serviceId: string; detail: { credentialId: string } }
+  | { action: 'service.scopes_declared'; serviceId: string; detail: { scopes: readonly string[] } }
+
+export const auditActions = [
+  'token.provisioned',
+  'token.updated',
+  'token.revoked',
+  'token.refused',
+  'subject.updated',
+  'service.registered',
+  'service.updated',
+  'service.removed',
+  'service.credential_added',
+  'service.credential_removed',
+  'service.scopes_declared',
+] as const satisfies readonly AuditEvent['action'][]
+
+/** Who did it: a principal's name, and the request it came with. */
+export type Actor = {
+  readonly name: string
+  readonly tokenId: string | null
+  readonly requestId: string | null
+  readonly clientIp: string | null
+}
+
+/** What Latchkey does by itself: at start-up, at bootstrap, in its jobs. */
+export const latchkeyItself: Actor = { name: 'latchkey', tokenId: null, requestId: null, clientIp: null }

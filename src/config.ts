@@ -1,0 +1,205 @@
+// The only reader of process.env: one table of settings → one frozen Config, or every problem at once.
+// docs/operate/settings.md is generated from this table; what a setting does lives in the room that takes it.
+import { readFileSync } from 'node:fs'
+import { parseRange, type Range } from './policy/network.ts'
+import { prefixPattern } from './token/format.ts'
+
+export type Setting<T> = {
+  readonly name: string
+  readonly fallback: string | null
+  readonly secret?: true
+  readonly doc: string
+  /** Throws an Error whose message completes "<NAME> …". */
+  readonly parse: (text: string) => T
+}
+
+const text = (value: string) => value
+
+const number = (minimum: number, maximum: number) => (value: string) => {
+  const parsed = /^\d{1,9}$/.test(value) ? Number(value) : Number.NaN
+  if (parsed >= minimum && parsed <= maximum) return parsed
+  throw new Error(`must be a whole number from ${minimum} to ${maximum}`)
+}
+
+const oneOf =
+  <const T extends string>(...choices: readonly T[]) =>
+  (value: string): T => {
+    const found = choices.find((choice) => choice === value)
+    if (found) return found
+    throw new Error(`must be one of ${choices.join(', ')}`)
+  }
+
+const list = (value: string) => value.split(/[\s,]+/).filter((part) => part !== '')
+
+function postgresUrl(value: string): string {
+  if (!/^postgres(ql)?:\/\//.test(value) || !URL.canParse(value)) {
+    throw new Error('must be a URL like postgres://user:password@host:5432/database')
+  }
+  return value
+}
+
+function operatorSecret(value: string): string {
+  if (value.length < 8) throw new Error('is too short; make one with: openssl rand -base64 32')
+  return value
+}
+
+function issuerUrl(value: string): string {
+  const url = URL.canParse(value) ? new URL(value) : null
+  if (
+    !url ||
+    !/^https?:$/.test(url.protocol) ||
+    url.search ||
+    url.hash ||
+    url.username ||
+    value.endsWith('/')
+  ) {
+    throw new Error('must be an http(s) URL without a trailing slash, query or fragment')
+  }
+  return value
+}
+
+function prefix(value: string): string {
+  if (!prefixPattern.test(value)) throw new Error('must be 1 to 16 of a-z and 0-9, beginning with a letter')
+  return value
+}
+
+function proxies(value: string): readonly Range[] {
+  return list(value).map((part) => {
+    const range = parseRange(part)
+    // CVE-2026-76835: a trust list of everyone is no trust list.
+    if (!range || range.prefix === 0)
+      throw new Error(`names "${part}", which is no address or range (or is all of them)`)
+    return range
+  })
+}
+
+function setting<T>(
+  name: string,
+  fallback: string | null,
+  parse: (value: string) => T,
+  doc: string,
+  secret?: true,
+): Setting<T> {
+  return { name, fallback, parse, doc, ...(secret && { secret }) }
+}
+
+/** In the order of the documentation. `null` as a default means: not set. */
+export const settings = {
+  databaseUrl: setting(
+    'DATABASE_URL',
+    null,
+    postgresUrl,
+    'PostgreSQL 15 or newer. Without it, an embedded store in the data directory is used.',
+    true,
+  ),
+  dataDir: setting(
+    'LATCHKEY_DATA_DIR',
+    '.latchkey',
+    text,
+    'Where the embedded store keeps its files. Embedded only.',
+  ),
+  secret: setting(
+    'LATCHKEY_SECRET',
+    null,
+    operatorSecret,
+    'The secret from which the keys that protect stored digests are derived. Needed with `DATABASE_URL`; the embedded store makes its own. Losing it makes every token unusable.',
+    true,
+  ),
+  secretPrevious: setting(
+    'LATCHKEY_SECRET_PREVIOUS',
+    null,
+    operatorSecret,
+    'The former `LATCHKEY_SECRET` while it is being replaced: tokens made under it stay valid as long as it is set.',
+    true,
+  ),
+  issuer: setting(
+    'LATCHKEY_ISSUER',
+    null,
+    issuerUrl,
+    'Public base URL, as clients reach it; the `iss` of every answer and the base of every link. Default: `http://localhost:<port>`.',
+  ),
+  host: setting('LATCHKEY_HOST', '127.0.0.1', text, 'Address to listen on. The image sets `0.0.0.0`.'),
+  port: setting('LATCHKEY_PORT', '8080', number(0, 65535), 'Port to listen on; 0 takes a free one.'),
+  managementPort: setting(
+    'LATCHKEY_MANAGEMENT_PORT',
+    null,
+    number(0, 65535),
+    'Port for `/metrics`, `/livez` and `/readyz`, to be kept inside. Not set: no metrics are served; the probes are on the main port in any case.',
+  ),
+  tokenPrefix: setting('LATCHKEY_TOKEN_PREFIX', 'lk', prefix, 'First part of every new token.'),
+  tokenPrefixesPast: setting(
+    'LATCHKEY_TOKEN_PREFIXES_PAST',
+    '',
+    (value) => list(value).map(prefix),
+    'Former prefixes, separated by commas; tokens that carry them stay valid.',
+  ),
+  neverExpire: setting(
+    'LATCHKEY_NEVER_EXPIRE',
+    'allow',
+    oneOf('allow', 'refuse'),
+    'Whether a token may be provisioned with `"expireAt": null`: `allow` or `refuse`.',
+  ),
+  trustedProxies: setting(
+    'LATCHKEY_TRUSTED_PROXIES',
+    '',
+    proxies,
+    'Addresses and CIDRs of the proxies whose `X-Forwarded-*` headers count, separated by commas. Default: nobody’s.',
+  ),
+  drainSeconds: setting(
+    'LATCHKEY_DRAIN_SECONDS',
+    '1',
+    number(0, 60),
+    'How long to go on serving after SIGTERM while `/readyz` says 503, so that load balancers notice.',
+  ),
+  logLevel: setting(
+    'LATCHKEY_LOG_LEVEL',
+    'info',
+    oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'),
+    '`trace`, `debug`, `info`, `warn`, `error`, `fatal` or `silent`.',
+  ),
+} as const
+
+type Parsed = { readonly [K in keyof typeof settings]: ReturnType<(typeof settings)[K]['parse']> }
+type Optional = 'databaseUrl' | 'secret' | 'secretPrevious' | 'issuer' | 'managementPort'
+export type Config = Readonly<Omit<Parsed, Optional>> & { readonly [K in Optional]: Parsed[K] | null }
+
+export class ConfigError extends Error {}
+
+/**
+ * Reads and checks every setting. `<NAME>_FILE` names a file that holds the value (a trailing newline is dropped).
+ * @throws ConfigError listing all problems, never a value
+ */
+export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
+  const problems: string[] = []
+  const values: Record<string, unknown> = {}
+  for (const [key, one] of Object.entries(settings)) {
+    try {
+      const raw = rawValue(one, env)
+      values[key] = raw === null ? null : one.parse(raw)
+    } catch (error) {
+      problems.push(`${one.name} ${(error as Error).message}`)
+    }
+  }
+  if (values['databaseUrl'] && values['secret'] === null) {
+    problems.push('LATCHKEY_SECRET is needed with DATABASE_URL; make one with: openssl rand -base64 32')
+  }
+  if (problems.length > 0) throw new ConfigError(`Latchkey cannot start:\n- ${problems.join('\n- ')}`)
+  return Object.freeze(values) as unknown as Config
+}
+
+function rawValue(one: Setting<unknown>, env: NodeJS.ProcessEnv): string | null {
+  const file = env[`${one.name}_FILE`]
+  const direct = env[one.name]
+  if (file && direct) throw new Error(`is set twice: unset it or ${one.name}_FILE`)
+  if (file) return fromFile(file)
+  // An empty variable is how compose files and CI say "not set".
+  return direct === undefined || direct === '' ? one.fallback : direct
+}
+
+function fromFile(file: string): string {
+  try {
+    return readFileSync(file, 'utf8').replace(/\r?\n$/, '')
+  } catch (error) {
+    throw new Error(`_FILE cannot be read (${(error as NodeJS.ErrnoException).code})`)
+  }
+}

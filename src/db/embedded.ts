@@ -1,0 +1,76 @@
+// The embedded store: PGlite in a data directory that belongs to one process at a time. It survives kill -9 but,
+// as PGlite does not fsync, not a power cut. Which of the two stores is used decides open.ts.
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { PGlite } from '@electric-sql/pglite'
+import { Kysely } from 'kysely'
+import { lockDirectory } from './directory-lock.ts'
+import { pgliteDialect } from './pglite-dialect.ts'
+import type { Db, Tables } from './tables.ts'
+
+/** Data directories do not survive a major version of PostgreSQL, so it is written beside them. */
+const storeFormat = 'pglite-0.5/postgresql-18'
+
+// PGlite's default of 128 MB of shared buffers is never given back; 16 MB halves a small process.
+const startParams = [...PGlite.defaultStartParams, '-c', 'shared_buffers=16MB']
+
+export type EmbeddedStore = { readonly db: Db; close(): Promise<void> }
+
+/** @throws Error saying what to do when the directory is in use or was made by another version */
+export async function openEmbedded(dataDir: string): Promise<EmbeddedStore> {
+  await mkdir(dataDir, { recursive: true, mode: 0o700 })
+  const unlock = await lockDirectory(dataDir)
+  try {
+    const files = join(dataDir, 'store')
+    await checkFormat(dataDir)
+    if (!existsSync(files)) await initialise(files)
+    const db = await openPglite(files)
+    return {
+      db,
+      close: async () => {
+        await db.destroy()
+        await unlock()
+      },
+    }
+  } catch (error) {
+    await unlock()
+    throw error
+  }
+}
+
+/** @param files a directory, or `memory://` with an image to load */
+export async function openPglite(files: string, image?: Blob): Promise<Db> {
+  const pglite = await PGlite.create(files, { startParams, ...(image && { loadDataDir: image }) })
+  return new Kysely<Tables>({ dialect: pgliteDialect(pglite) })
+}
+
+async function checkFormat(dataDir: string): Promise<void> {
+  const file = join(dataDir, 'format')
+  const found = existsSync(file) ? (await readFile(file, 'utf8')).trim() : null
+  if (found === null) await writeFile(file, `${storeFormat}\n`)
+  else if (found !== storeFormat) {
+    throw new Error(
+      `${dataDir} was written by another version (${found}; this one reads ${storeFormat}). Dump it with that version, or choose another LATCHKEY_DATA_DIR.`,
+    )
+  }
+}
+
+/** initdb takes 800 MB that the process would keep, so a child does it and takes the memory along. */
+async function initialise(files: string): Promise<void> {
+  const unfinished = `${files}.new`
+  await rm(unfinished, { recursive: true, force: true })
+  const child = fork(fileURLToPath(import.meta.url), [unfinished], { execArgv: process.execArgv })
+  const [code] = await once(child, 'exit')
+  if (code !== 0) throw new Error(`The embedded store could not be made in ${files} (exit code ${code})`)
+  // Only a whole store gets the name, whatever ends this process on the way.
+  await rename(unfinished, files)
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url) && process.argv[2]) {
+  const pglite = await PGlite.create(process.argv[2], { startParams })
+  await pglite.close()
+}

@@ -1,0 +1,129 @@
+// The shape of each table, for Kysely. The tables themselves are made by migrations/.
+import type { ColumnType, Generated, JSONColumnType, Kysely, Transaction } from 'kysely'
+import type { TokenType } from '../policy/facts.ts'
+
+type Bytes = ColumnType<Uint8Array, Buffer, Buffer>
+type Metadata = Record<string, string | number | boolean>
+
+export type TokenTable = {
+  id: string
+  type: TokenType
+  name: string
+  description: string | null
+  subject: string
+  team: string | null
+  audience: string[]
+  scopes: string[]
+  ip_ranges: string[]
+  metadata: JSONColumnType<Metadata, string, string>
+  hint: string
+  created_at: Date
+  created_by: string
+  expire_at: Date | null
+  disabled_at: Date | null
+  revoked_at: Date | null
+  revoked_by: string | null
+  secret_version: Generated<number>
+  revision: Generated<number>
+}
+
+export type TokenSecretTable = {
+  digest: Bytes
+  key_id: string
+  token_id: string
+  version: number
+  created_at: Date
+  ends_at: Date | null
+}
+
+export type TokenUsageTable = {
+  token_id: string
+  last_used_at: Date
+  last_used_ip: string | null
+  last_user_agent: string | null
+  use_count: number
+}
+
+export type SubjectTable = {
+  id: string
+  disabled_at: Date | null
+  scope_cap: string[] | null
+  created_at: Date
+}
+
+export type ServiceTable = {
+  id: string
+  name: string
+  description: string | null
+  base_url: string | null
+  checks_ip: boolean
+  created_at: Date
+}
+
+export type ServiceSecretTable = {
+  id: string
+  service_id: string
+  phc: string
+  hint: string
+  created_at: Date
+}
+
+export type ScopeGroupTable = {
+  service_id: string
+  id: string
+  title: string
+  position: number
+}
+
+export type ScopeTable = {
+  name: string
+  service_id: string
+  group_id: string
+  title: string
+  description: string | null
+  risk: 'low' | 'medium' | 'high'
+  implies: string[]
+  closure: string[]
+  max_lifetime_days: number | null
+  position: number
+}
+
+export type AuditEventTable = {
+  id: string
+  at: Date
+  action: string
+  actor: string
+  actor_token_id: string | null
+  token_id: string | null
+  subject: string | null
+  service_id: string | null
+  request_id: string | null
+  client_ip: string | null
+  detail: JSONColumnType<Record<string, unknown>, string, string>
+}
+
+export type DigestKeyTable = {
+  id: string
+  salt: Bytes
+  memory_kib: number
+  passes: number
+  lanes: number
+  check_value: Bytes
+  created_at: Date
+}
+
+export type Tables = {
+  token: TokenTable
+  token_secret: TokenSecretTable
+  token_usage: TokenUsageTable
+  subject: SubjectTable
+  service: ServiceTable
+  service_secret: ServiceSecretTable
+  scope_group: ScopeGroupTable
+  scope: ScopeTable
+  audit_event: AuditEventTable
+  digest_key: DigestKeyTable
+}
+
+export type Db = Kysely<Tables>
+export type Trx = Transaction<Tables>

@@ -1,0 +1,151 @@
+// The door for our own API: every route declares a policy, or the server does not start; the guard that enforces
+// it is put in front of the handler here, from that declaration. What a token may do is judged by verify.
+import type { FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
+import { type ClientIp, clientIp } from '../http/client-ip.ts'
+import { Problem } from '../http/problem.ts'
+import type { App } from '../http/server.ts'
+import type { ServiceIdentity } from '../identity/credentials.ts'
+import { ownServiceId } from '../identity/own-scopes.ts'
+import type { Asker, Verdict } from '../policy/judge.ts'
+import type { Range } from '../policy/network.ts'
+import type { Verify } from '../verify/verify.ts'
+import { readAuthorization } from './authorization.ts'
+import type { RoutePolicy } from './policy.ts'
+import type { Principal } from './principal.ts'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    principal: Principal | null
+    clientIp: ClientIp
+  }
+}
+
+export type GuardDependencies = {
+  readonly verify: Verify
+  readonly checkCredentials: (clientId: string, secret: string) => Promise<ServiceIdentity | null>
+  readonly serviceById: (id: string) => Promise<ServiceIdentity | null>
+  readonly trustedProxies: readonly Range[]
+  readonly issuer: string
+}
+
+/** To be called before any route is registered. */
+export function installGuard(app: App, dependencies: GuardDependencies): void {
+  const routes: RouteOptions[] = []
+  const enforced = new Set<RouteOptions>()
+  app.decorateRequest('principal', null)
+  app.decorateRequest('clientIp')
+  app.addHook('onRequest', (request, _reply, done) => {
+    request.clientIp = clientIp(request.raw, dependencies.trustedProxies)
+    done()
+  })
+  app.addHook('onRoute', (route) => {
+    routes.push(route)
+    if (!route.config?.policy) return
+    enforce(route, route.config.policy, dependencies)
+    enforced.add(route)
+  })
+  app.addHook('onReady', async () => {
+    // A policy that was declared too late to be enforced may only be one that asks for nothing.
+    const open = routes.filter((route) => !enforced.has(route) && route.config?.policy?.access !== 'public')
+    const names = open.map((route) => `${route.method} ${route.url}`)
+    if (names.length > 0) throw new Error(`These routes declare no policy: ${names.join(', ')}`)
+  })
+}
+
+function enforce(route: RouteOptions, policy: RoutePolicy, dependencies: GuardDependencies): void {
+  if (policy.access === 'public') return
+  // OAuth callers may identify themselves in the form, so theirs is read first; their door does the rest.
+  if (policy.access === 'service' && policy.credentialsIn === 'header or form') return
+  const admit = async (request: FastifyRequest, _reply: FastifyReply) => {
+    request.principal = await authenticate(request, policy, dependencies)
+  }
+  route.onRequest = [admit, ...[route.onRequest ?? []].flat()]
+}
+
+async function authenticate(
+  request: FastifyRequest,
+  policy: Exclude<RoutePolicy, { access: 'public' }>,
+  dependencies: GuardDependencies,
+): Promise<Principal> {
+  const given = readAuthorization(request.headers.authorization)
+  if (given.scheme === 'basic' && policy.access === 'service') {
+    const service = await dependencies.checkCredentials(given.clientId, given.clientSecret)
+    if (service) return { kind: 'service', service, asker: { kind: 'service', ...service } }
+    throw new Problem(
+      'invalid-token',
+      'The client id or secret is wrong.',
+      {},
+      { 'www-authenticate': 'Basic realm="latchkey"' },
+    )
+  }
+  if (given.scheme !== 'bearer') throw unauthenticated(given.scheme === 'none', dependencies.issuer)
+  return admitBearer(given.secret, policy, request.clientIp, dependencies)
+}
+
+/** The one way in for a bearer token to our own API. @throws Problem */
+export async function admitBearer(
+  secret: string,
+  policy: Exclude<RoutePolicy, { access: 'public' }>,
+  from: ClientIp,
+  dependencies: GuardDependencies,
+): Promise<Principal> {
+  const requiredScopes = policy.access === 'holder' ? [] : policy.scopes
+  const asker: Asker =
+    policy.access === 'holder' ? { kind: 'holder' } : { kind: 'service', id: ownServiceId, checksIp: false }
+  const question = { asker, clientIp: from.address, requiredScopes, team: null }
+  const verdict = await dependencies.verify(secret, question)
+  if (!verdict.active) throw refusal(verdict, requiredScopes, from, dependencies.issuer)
+  const { facts } = verdict
+  return {
+    kind: 'token',
+    facts,
+    asker: policy.access === 'service' ? await askerOf(facts.subject, dependencies) : asker,
+  }
+}
+
+/** A bearer token whose subject is a registered service speaks for that service. */
+async function askerOf(subject: string, { serviceById }: GuardDependencies): Promise<Asker> {
+  const service = await serviceById(subject)
+  return service ? { kind: 'service', ...service } : { kind: 'unregistered' }
+}
+
+const challenge = (issuer: string, rest = '') =>
+  `Bearer realm="latchkey"${rest}, resource_metadata="${issuer}/.well-known/oauth-protected-resource"`
+
+/** RFC 6750 §3: no error code for a caller that presented nothing. */
+function unauthenticated(nothing: boolean, issuer: string): Problem {
+  const detail = nothing
+    ? 'No token was presented. Send "Authorization: Bearer <token>".'
+    : 'The Authorization header cannot be read. Send "Authorization: Bearer <token>".'
+  const header = challenge(issuer, nothing ? '' : ', error="invalid_request"')
+  return new Problem('invalid-token', detail, {}, { 'www-authenticate': header })
+}
+
+function refusal(
+  verdict: Verdict & { active: false },
+  requiredScopes: readonly string[],
+  from: ClientIp,
+  issuer: string,
+): Problem {
+  if (verdict.code === 'missing_scope') {
+    const scope = requiredScopes.join(' ')
+    return new Problem(
+      'insufficient-scope',
+      `This needs the scope ${scope}. Provision a token that has it.`,
+      { requiredScopes },
+      { 'www-authenticate': challenge(issuer, `, error="insufficient_scope", scope="${scope}"`) },
+    )
+  }
+  if (verdict.code === 'ip_not_allowed') {
+    return new Problem('ip-not-allowed', `The token may not be used from ${from.text}.`, {
+      clientIp: from.text,
+    })
+  }
+  // Unknown, expired and revoked read the same: which it was is for its owner to see, not for who holds it.
+  return new Problem(
+    'invalid-token',
+    'The token is not valid. Get a new one.',
+    {},
+    { 'www-authenticate': challenge(issuer, ', error="invalid_token"') },
+  )
+}

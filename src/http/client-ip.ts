@@ -1,0 +1,29 @@
+// Where a request comes from: the socket's address, or what trusted proxies say about it.
+import type { IncomingMessage } from 'node:http'
+import { type Address, contains, parseAddress, type Range } from '../policy/network.ts'
+
+export type ClientIp = { readonly text: string; readonly address: Address | null }
+
+/**
+ * Walks X-Forwarded-For from the right, hop by hop, for as long as the hop is a trusted proxy: whatever a
+ * client wrote stands further left. An unreadable hop ends the walk with a null address, which IP-bound tokens refuse.
+ */
+export function clientIp(request: IncomingMessage, trusted: readonly Range[]): ClientIp {
+  let hop = direct(request.socket.remoteAddress ?? '')
+  if (trusted.length === 0 || !isTrusted(hop, trusted)) return hop
+  const chain = String(request.headers['x-forwarded-for'] ?? '').split(',')
+  while (isTrusted(hop, trusted)) {
+    const next = chain.pop()?.trim()
+    if (!next) break
+    hop = direct(next)
+  }
+  return hop
+}
+
+export function isTrusted({ address }: ClientIp, trusted: readonly Range[]): boolean {
+  return address !== null && trusted.some((range) => contains(range, address))
+}
+
+function direct(text: string): ClientIp {
+  return { text: text.slice(0, 64), address: parseAddress(text) }
+}

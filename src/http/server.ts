@@ -1,0 +1,177 @@
+// The bare HTTP server: limits, headers that every answer carries, and one shape for every refusal, whether it
+// comes from a route, the router, a parser, the framework or the HTTP parser. Routes are the rooms' business.
+import type { Socket } from 'node:net'
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import Fastify, {
+  type FastifyBaseLogger,
+  type FastifyError,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  LogController,
+  type RawReplyDefaultExpression,
+  type RawRequestDefaultExpression,
+  type RawServerDefault,
+} from 'fastify'
+import FindMyWay, { type HTTPMethod } from 'find-my-way'
+import type { Metrics } from '../observe/metrics.ts'
+import { Problem, ProblemSchema, problemBody, sendProblem } from './problem.ts'
+import type { ProblemCode } from './problems.ts'
+import { requestIds } from './request-id.ts'
+import { validationProblem, validatorCompiler } from './validation.ts'
+
+export type App = FastifyInstance<
+  RawServerDefault,
+  RawRequestDefaultExpression,
+  RawReplyDefaultExpression,
+  FastifyBaseLogger,
+  TypeBoxTypeProvider
+>
+
+export type ServerOptions = {
+  readonly issuer: string
+  readonly logger: FastifyBaseLogger
+  readonly metrics: Metrics
+  readonly now: () => number
+  /** True from the moment a stop was asked for: answers then tell clients to take their connection elsewhere. */
+  readonly isStopping: () => boolean
+}
+
+const bodyLimitBytes = 64 * 1024
+
+export function createServer({ issuer, logger, metrics, now, isStopping }: ServerOptions): App {
+  const app = Fastify({
+    loggerInstance: logger,
+    // A line for each request costs as much as the request itself; rooms log what matters, metrics count the rest.
+    logController: new LogController({ disableRequestLogging: true }),
+    bodyLimit: bodyLimitBytes,
+    // The body is small, so its parts may take a while only on a bad line, or from somebody who holds it open.
+    requestTimeout: 30_000,
+    keepAliveTimeout: 75_000,
+    return503OnClosing: false,
+    forceCloseConnections: 'idle',
+    genReqId: requestIds(now()) as (request: unknown) => string,
+    requestIdHeader: false,
+    frameworkErrors: (error, request, reply) =>
+      sendProblem(asProblem(error, ''), issuer, request as FastifyRequest, reply as FastifyReply),
+    clientErrorHandler: (error, socket) => refuseConnection(error, socket as Socket, issuer),
+    routerOptions: { maxParamLength: 200 },
+  }).withTypeProvider<TypeBoxTypeProvider>()
+
+  app.setValidatorCompiler(validatorCompiler)
+  app.addSchema(ProblemSchema)
+  const headers = answerHeaders(issuer)
+  app.addHook('onRequest', (request, reply, done) => {
+    metrics.active.inc()
+    reply.headers(headers).header('x-request-id', request.id)
+    if (isStopping()) reply.header('connection', 'close')
+    done()
+  })
+  app.addHook('onResponse', (request, reply, done) => {
+    metrics.active.dec()
+    metrics.observe(request.method, request.routeOptions.url, reply.statusCode, reply.elapsedTime / 1000)
+    done()
+  })
+  app.setErrorHandler((error: FastifyError, request, reply) => {
+    const problem = asProblem(error, error.validationContext ?? '')
+    if (problem.status >= 500) request.log.error({ err: error, req: request }, 'request failed')
+    sendProblem(problem, issuer, request, reply)
+  })
+  refuseUnknownPaths(app, issuer)
+  return app
+}
+
+/** Written once, not per request. The API answers data, so a browser is told to do nothing with it. */
+function answerHeaders(issuer: string): Record<string, string> {
+  return {
+    'cache-control': 'no-store',
+    'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+    'referrer-policy': 'no-referrer',
+    'x-content-type-options': 'nosniff',
+    ...(issuer.startsWith('https:') && { 'strict-transport-security': 'max-age=31536000' }),
+  }
+}
+
+/** Fastify answers 404 to a known path with another method; HTTP wants 405 and the list (RFC 9110 §15.5.6). */
+function refuseUnknownPaths(app: App, issuer: string): void {
+  const known = FindMyWay()
+  const seen = new Map<string, Set<HTTPMethod>>()
+  app.addHook('onRoute', ({ method, url }) => {
+    const methods = seen.get(url) ?? new Set<HTTPMethod>()
+    for (const one of [method].flat()) methods.add(one as HTTPMethod)
+    seen.set(url, methods)
+  })
+  app.addHook('onReady', (done) => {
+    for (const url of seen.keys()) known.on('GET', url, () => {}, url)
+    done()
+  })
+  app.setNotFoundHandler((request, reply) => {
+    const path = request.url.split('?', 1)[0]!
+    const methods = [...(seen.get(known.find('GET', path)?.store) ?? [])]
+    const problem =
+      methods.length > 0
+        ? new Problem(
+            'method-not-allowed',
+            `${path} takes ${methods.join(', ')}.`,
+            {},
+            { allow: methods.join(', ') },
+          )
+        : new Problem(
+            'not-found',
+            'There is nothing at this path. GET /api/programmatic/catalog lists what there is.',
+          )
+    sendProblem(problem, issuer, request, reply)
+  })
+}
+
+const ofFastify: Record<string, [ProblemCode, string]> = {
+  FST_ERR_BAD_URL: ['malformed-request', 'The URL is not properly encoded.'],
+  FST_ERR_CTP_INVALID_JSON_BODY: ['malformed-request', 'The body is not JSON.'],
+  FST_ERR_CTP_EMPTY_JSON_BODY: ['malformed-request', 'The body is empty; send a JSON object.'],
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: ['malformed-request', 'Content-Length is not the length of the body.'],
+  FST_ERR_CTP_BODY_TOO_LARGE: ['too-large', `The body is larger than ${bodyLimitBytes / 1024} KiB.`],
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: [
+    'unsupported-media-type',
+    'Send the body as the content type this endpoint takes.',
+  ],
+}
+
+/** SQLSTATE classes (and socket errors) that mean "not now" rather than "we erred". */
+const outOfReach = /^(08|53|57P|ECONN|ETIMEDOUT|EPIPE|ENOTFOUND|EAI_AGAIN)/
+const outOfReachWords =
+  /timeout|Connection terminated|not queryable|Client has encountered a connection error/i
+
+/** Whatever was thrown, as the one Problem the caller gets to see. */
+export function asProblem(error: FastifyError, validationContext: string): Problem {
+  if (error instanceof Problem) return error
+  if (error.validation) return validationProblem(error.validation as never, validationContext)
+  const known = ofFastify[error.code]
+  if (known) return new Problem(...known)
+  if (isOutOfReach(error))
+    return new Problem('unavailable', 'The store is out of reach. Try again in a moment.')
+  if (error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500) {
+    return new Problem('malformed-request', 'The request cannot be read.')
+  }
+  return new Problem('internal', 'An unexpected error. The log has it under the requestId.')
+}
+
+export function isOutOfReach(error: Error & { code?: string }): boolean {
+  return outOfReach.test(error.code ?? '') || outOfReachWords.test(error.message)
+}
+
+function refuseConnection(error: Error & { code?: string }, socket: Socket, issuer: string): void {
+  if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) return void socket.destroy()
+  const tooLarge = error.code === 'HPE_HEADER_OVERFLOW'
+  const slow = error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+  const problem = tooLarge
+    ? new Problem('headers-too-large', 'Request line and headers are larger than 16 KiB.')
+    : new Problem(
+        'malformed-request',
+        slow ? 'The request took too long to arrive.' : 'This is not proper HTTP.',
+      )
+  const body = problemBody(problem, issuer, 'none')
+  const status = tooLarge ? '431 Request Header Fields Too Large' : '400 Bad Request'
+  socket.end(
+    `HTTP/1.1 ${status}\r\nContent-Type: application/problem+json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n${body}`,
+  )
+}

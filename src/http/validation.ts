@@ -1,0 +1,80 @@
+// Input is checked against the route's schema once, at the border; this file says how, and words what is wrong.
+import { Ajv, type ErrorObject } from 'ajv'
+import formats from 'ajv-formats'
+import type { FastifySchemaCompiler } from 'fastify'
+import { didYouMean } from './nearest.ts'
+import { type FieldError, Problem } from './problem.ts'
+
+/** JSON keeps its types; everything in a URL or a form is text and is converted. */
+const strict = instance(false)
+const fromText = instance('array')
+
+function instance(coerceTypes: boolean | 'array'): Ajv {
+  const ajv = new Ajv({
+    coerceTypes,
+    useDefaults: true,
+    allErrors: true,
+    removeAdditional: false,
+    verbose: true,
+  })
+  formats.default(ajv, ['date-time', 'uri'])
+  // NUL cannot be stored, a lone surrogate cannot be encoded, other control characters have no business in a name.
+  ajv.addFormat('text', (value) => isWellFormed(value) && !/[\u0000-\u0008\u000b-\u001f\u007f]/.test(value))
+  ajv.addKeyword('example')
+  return ajv
+}
+
+const isWellFormed = (value: string) => !/\p{Surrogate}/u.test(value)
+
+// biome-ignore lint/suspicious/noExplicitAny: Fastify's own type of a schema
+export const validatorCompiler: FastifySchemaCompiler<any> = ({ schema, httpPart }) =>
+  (httpPart === 'body' ? strict : fromText).compile(schema)
+
+/** Turns Ajv's findings into one Problem that names every wrong field. */
+export function validationProblem(findings: readonly ErrorObject[], context: string): Problem {
+  const errors = findings
+    .filter(tellsSomething)
+    .slice(0, 20)
+    .map((finding) => fieldError(finding, context))
+  const first = errors[0]
+  const where = first?.parameter ?? first?.pointer?.slice(1)
+  const detail = first ? `${where ? `${where}: ` : ''}${first.detail}` : 'The request is not as documented.'
+  const unknown = findings.some((finding) => finding.keyword === 'additionalProperties')
+  return new Problem(unknown ? 'unknown-field' : 'validation-failed', detail, { errors })
+}
+
+/** anyOf and if only say that something else failed. */
+const tellsSomething = ({ keyword }: ErrorObject) => keyword !== 'if'
+
+function fieldError(finding: ErrorObject, context: string): FieldError {
+  const pointer = finding.instancePath + extraSegment(finding)
+  const detail = wording(finding)
+  if (context === 'body') return { pointer: pointer || '/', detail }
+  return { parameter: pointer.slice(1) || context, detail }
+}
+
+function extraSegment({ keyword, params }: ErrorObject): string {
+  const name = keyword === 'additionalProperties' ? params['additionalProperty'] : params['missingProperty']
+  return typeof name === 'string' ? `/${name.slice(0, 100).replaceAll('~', '~0').replaceAll('/', '~1')}` : ''
+}
+
+function wording({ keyword, params, message, parentSchema }: ErrorObject): string {
+  switch (keyword) {
+    case 'additionalProperties':
+      return `There is no such field.${didYouMean(String(params['additionalProperty']), Object.keys(parentSchema?.['properties'] ?? {}))}`
+    case 'required':
+      return 'This field is required.'
+    case 'enum':
+      return `Must be one of ${params['allowedValues'].join(', ')}.`
+    case 'format':
+      return params['format'] === 'text'
+        ? 'Must be text without control characters or broken Unicode.'
+        : `Must be a ${params['format']}.`
+    case 'pattern':
+      return parentSchema?.['description']
+        ? `Must be: ${parentSchema['description']}`
+        : `Must match ${params['pattern']}`
+    default:
+      return `${(message ?? 'is wrong').replace(/^m/, 'M')}.`
+  }
+}

@@ -1,0 +1,87 @@
+// Client id and secret of a service. People may choose the secret, so it is stored as Argon2id; as that costs
+// milliseconds, a right one is remembered for some minutes under a keyed digest, and forgotten when anything changes.
+import { createHmac, randomBytes } from 'node:crypto'
+import { hash, verify } from '@node-rs/argon2'
+import { LRUCache } from 'lru-cache'
+import type { Db } from '../db/tables.ts'
+import { Problem } from '../http/problem.ts'
+import { serviceSecrets } from './queries.ts'
+
+export type ServiceIdentity = { readonly id: string; readonly checksIp: boolean }
+
+export type Credentials = {
+  /** null: no such client, or not its secret. @throws Problem unavailable when too many are being verified */
+  check(clientId: string, secret: string): Promise<ServiceIdentity | null>
+  /** To be called when a service or its secrets have changed. */
+  forget(): void
+}
+
+/** Ids and secrets come from [A-Za-z0-9_-], as some clients percent-encode the rest in Basic and others do not. */
+export const clientSecretPattern = '^[A-Za-z0-9_-]{12,128}$'
+
+const argon2id = 2
+// OWASP: m=19 MiB, t=2, p=1.
+const cost = { algorithm: argon2id, memoryCost: 19_456, timeCost: 2, parallelism: 1 }
+const rememberMs = 5 * 60_000
+const mostAtOnce = 2
+const mostWaiting = 64
+
+export const newClientSecret = () => `lks_${randomBytes(32).toString('base64url')}`
+export const hashClientSecret = (secret: string) => hash(secret, cost)
+
+export function createCredentials(db: Db, key: Buffer): Credentials {
+  const remembered = new LRUCache<string, ServiceIdentity>({ max: 1_000, ttl: rememberMs })
+  const limited = limiter(mostAtOnce, mostWaiting)
+  // An unknown client costs what a wrong secret costs, so that ids cannot be probed by time.
+  const decoy = hashClientSecret(newClientSecret())
+  let generation = 0
+  return {
+    async check(clientId, secret) {
+      const digest = createHmac('sha256', key).update(`${clientId}\0${secret}`).digest('base64')
+      const known = remembered.get(digest)
+      if (known) return known
+      const begun = generation
+      const service = await limited(async () => slowCheck(db, clientId, secret, await decoy))
+      if (service && begun === generation) remembered.set(digest, service)
+      return service
+    },
+    forget() {
+      generation += 1
+      remembered.clear()
+    },
+  }
+}
+
+async function slowCheck(
+  db: Db,
+  clientId: string,
+  secret: string,
+  decoy: string,
+): Promise<ServiceIdentity | null> {
+  const rows = await serviceSecrets(db, clientId)
+  for (const { phc, checksIp } of rows) {
+    if (await verify(phc, secret)) return { id: clientId, checksIp }
+  }
+  if (rows.length === 0) await verify(decoy, secret)
+  return null
+}
+
+/** Argon2id takes a core and 19 MiB each; guesses must not take the machine. */
+function limiter(most: number, waiting: number) {
+  const queue: (() => void)[] = []
+  let running = 0
+  return async <T>(work: () => Promise<T>): Promise<T> => {
+    if (running >= most) {
+      if (queue.length >= waiting)
+        throw new Problem('unavailable', 'Too many credentials are being verified.')
+      await new Promise<void>((go) => queue.push(go))
+    }
+    running += 1
+    try {
+      return await work()
+    } finally {
+      running -= 1
+      queue.shift()?.()
+    }
+  }
+}

@@ -1,0 +1,24 @@
+// The body of an OAuth request: a form in which no parameter may stand twice (RFC 6749 §3.2).
+import { OAuthError } from './oauth-error.ts'
+
+export type Form = ReadonlyMap<string, string>
+
+/** @throws OAuthError invalid_request */
+export function readForm(body: string): Form {
+  const form = new Map<string, string>()
+  for (const [name, value] of new URLSearchParams(body)) {
+    if (form.has(name))
+      throw new OAuthError(400, 'invalid_request', `The parameter ${printable(name)} is repeated.`)
+    form.set(name, value)
+  }
+  return form
+}
+
+/** @throws OAuthError when it is missing or empty */
+export function required(form: Form, name: string): string {
+  const value = form.get(name)
+  if (value) return value
+  throw new OAuthError(400, 'invalid_request', `The form parameter ${name} is missing.`)
+}
+
+const printable = (name: string) => name.slice(0, 40).replace(/[^A-Za-z0-9_.-]/g, '?')

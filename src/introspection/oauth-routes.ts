@@ -1,0 +1,178 @@
+// /oauth2/introspect (RFC 7662) and /oauth2/revoke (RFC 7009), for clients that know only the RFCs.
+import type { FastifyRequest } from 'fastify'
+import Type from 'typebox'
+import type { Change } from '../db/change.ts'
+import type { Db } from '../db/tables.ts'
+import type { GuardDependencies } from '../guard/guard.ts'
+import { actorOf } from '../guard/principal.ts'
+import type { App } from '../http/server.ts'
+import { parseAddress } from '../policy/network.ts'
+import { lockToken, tokenIdByDigest } from '../token/queries.ts'
+import { revokeToken } from '../token/revoke.ts'
+import { introspectionAnswer } from './answers.ts'
+import { authenticateCaller } from './caller.ts'
+import { type Form, readForm, required } from './form.ts'
+import { OAuthError, sendOAuthError } from './oauth-error.ts'
+
+export type OAuthDependencies = {
+  readonly db: Db
+  readonly change: Change
+  readonly guard: GuardDependencies
+  readonly digests: (secret: string) => Buffer[]
+  readonly issuer: string
+  readonly now: () => number
+  readonly onChecked: (door: 'introspect', active: boolean) => void
+  readonly onRevoked: () => void
+}
+
+const tags = ['OAuth']
+const closed = { additionalProperties: false } as const
+const credentials = {
+  client_id: Type.Optional(Type.String({ description: 'Instead of Basic.' })),
+  client_secret: Type.Optional(Type.String({ description: 'Instead of Basic.' })),
+}
+const hint = Type.Optional(Type.String({ description: 'Ignored: every kind of token is looked for.' }))
+
+/** Documentation only: a form is checked by hand, because unknown parameters must be ignored and repeated ones not. */
+const IntrospectForm = Type.Object({
+  token: Type.String(),
+  token_type_hint: hint,
+  client_ip: Type.Optional(
+    Type.String({ description: 'Where the bearer calls from; needed for IP-restricted tokens.' }),
+  ),
+  scope: Type.Optional(
+    Type.String({
+      description: 'Scopes that are needed, separated by spaces; lacking one, the token is inactive.',
+    }),
+  ),
+  team: Type.Optional(Type.String({ description: 'The team the request is about.' })),
+  ...credentials,
+})
+const RevokeForm = Type.Object({ token: Type.String(), token_type_hint: hint, ...credentials })
+
+const text = Type.Optional(Type.String())
+const number = Type.Optional(Type.Integer())
+const IntrospectionSchema = Type.Object(
+  {
+    active: Type.Boolean({ description: 'false: there is no other member, whatever the cause.' }),
+    scope: text,
+    client_id: text,
+    username: text,
+    token_type: text,
+    exp: number,
+    iat: number,
+    sub: text,
+    aud: Type.Optional(Type.Array(Type.String())),
+    iss: text,
+    jti: text,
+    token_kind: text,
+    team: text,
+    ip_ranges: Type.Optional(Type.Array(Type.String())),
+  },
+  { $id: 'Introspection', ...closed },
+)
+
+export function oauthRoutes(root: App, dependencies: OAuthDependencies): void {
+  root.addSchema(IntrospectionSchema)
+  root.register(async (scoped) => {
+    const app = scoped as unknown as App
+    app.removeAllContentTypeParsers()
+    app.addContentTypeParser(
+      'application/x-www-form-urlencoded',
+      { parseAs: 'string' },
+      (_request, body, done) => done(null, body),
+    )
+    app.setErrorHandler(sendOAuthError)
+    app.setValidatorCompiler(() => () => true)
+    introspectRoute(app, dependencies)
+    revokeRoute(app, dependencies)
+  })
+}
+
+function introspectRoute(app: App, { guard, issuer, onChecked }: OAuthDependencies): void {
+  app.route({
+    method: 'POST',
+    url: '/oauth2/introspect',
+    config: {
+      policy: { access: 'service', scopes: ['tokens:introspect'], credentialsIn: 'header or form' },
+      catalog: { effects: { readOnly: true }, note: 'A form, not JSON; for JSON use checkToken.' },
+    },
+    schema: {
+      operationId: 'introspectToken',
+      summary: 'Ask whether a token is good (RFC 7662)',
+      description: 'client_ip, scope and team are judged too, where they are given.',
+      tags,
+      consumes: ['application/x-www-form-urlencoded'],
+      body: IntrospectForm,
+      response: { 200: { $ref: 'Introspection#' } },
+    },
+    handler: async (request, reply) => {
+      const form = readForm(bodyOf(request))
+      const caller = await authenticateCaller(request, form, ['tokens:introspect'], guard)
+      const question = {
+        asker: caller.asker,
+        clientIp: readClientIp(form),
+        requiredScopes:
+          form
+            .get('scope')
+            ?.split(' ')
+            .filter((scope) => scope !== '') ?? [],
+        team: form.get('team') ?? null,
+      }
+      const verdict = await guard.verify(required(form, 'token'), question)
+      onChecked('introspect', verdict.active)
+      reply.header('pragma', 'no-cache').type('application/json')
+      // A string is sent as it is: the schema documents, it does not serialize.
+      return introspectionAnswer(verdict, caller.asker, issuer) as never
+    },
+  })
+}
+
+/**
+ * Whoever presents a whole secret could end it as its bearer; so any authenticated caller may end it here, and the
+ * answer is 200 whether or not it existed (RFC 7009 §2.2).
+ */
+function revokeRoute(app: App, { db, change, guard, digests, now, onRevoked }: OAuthDependencies): void {
+  app.route({
+    method: 'POST',
+    url: '/oauth2/revoke',
+    config: {
+      policy: { access: 'service', scopes: [], credentialsIn: 'header or form' },
+      catalog: {
+        effects: { readOnly: false, destructive: true },
+        note: 'A form, not JSON. 200 also for a token that does not exist.',
+      },
+    },
+    schema: {
+      operationId: 'revokeBySecret',
+      summary: 'Revoke a token by its secret (RFC 7009)',
+      tags,
+      consumes: ['application/x-www-form-urlencoded'],
+      body: RevokeForm,
+      response: { 200: Type.Object({}, { description: 'The token is good nowhere any more.' }) },
+    },
+    handler: async (request, reply) => {
+      const form = readForm(bodyOf(request))
+      request.principal = await authenticateCaller(request, form, [], guard)
+      const id = await tokenIdByDigest(db, digests(required(form, 'token')))
+      if (id !== undefined) {
+        const first = await change(async (trx, invalidate) => {
+          const row = await lockToken(trx, id)
+          return row !== undefined && revokeToken(trx, row, actorOf(request), invalidate, new Date(now()))
+        })
+        if (first) onRevoked()
+      }
+      return reply.send({})
+    },
+  })
+}
+
+const bodyOf = (request: FastifyRequest) => (typeof request.body === 'string' ? request.body : '')
+
+function readClientIp(form: Form) {
+  const text = form.get('client_ip')
+  if (text === undefined || text === '') return null
+  const address = parseAddress(text)
+  if (address) return address
+  throw new OAuthError(400, 'invalid_request', 'client_ip is no IP address.')
+}

@@ -1,0 +1,49 @@
+// The process: configuration → running Latchkey → a graceful end at SIGTERM or SIGINT.
+import { ConfigError, readConfig } from './config.ts'
+import { createLogger } from './observe/logger.ts'
+import { type Running, start } from './start.ts'
+
+await serve()
+
+async function serve(): Promise<void> {
+  try {
+    const config = readConfig()
+    const logger = createLogger(config.logLevel)
+    const running = await start(config, { logger })
+    logger.info({ url: running.url, issuer: running.issuer, engine: running.store.engine }, 'listening')
+    if (running.store.engine === 'embedded') greet(running, config.dataDir)
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => void end(running))
+  } catch (error) {
+    // What stops a start is for the operator to read, not for a log collector to parse.
+    process.stderr.write(
+      `${error instanceof ConfigError ? error.message : `Latchkey cannot start: ${(error as Error).message}`}\n`,
+    )
+    process.exit(1)
+  }
+}
+
+async function end(running: Running): Promise<void> {
+  // A second signal means: now.
+  process.once('SIGINT', () => process.exit(130))
+  await running.stop()
+  process.exit(0)
+}
+
+/** For people who have just started it on their machine; on stderr, apart from the log. */
+function greet({ url, adminTokenFile }: Running, dataDir: string): void {
+  const file = `${dataDir}/admin-token`
+  const lines = [
+    '',
+    `Latchkey is at ${url}, with its store in ${dataDir} (survives kill -9, not a power cut; production: DATABASE_URL).`,
+    adminTokenFile === null
+      ? `The admin token was written to ${file} at the first start.`
+      : `The admin token is in ${file}`,
+    '',
+    'Provision a token, introspect it, open the catalog:',
+    `  T=$(curl -s ${url}/api/v1/tokens -H "Authorization: Bearer $(cat ${file})" -H 'content-type: application/json' -d '{"name":"first","subject":"user_1"}' | sed 's/.*"token":"\\([^"]*\\)".*/\\1/')`,
+    `  curl -s ${url}/oauth2/introspect -H "Authorization: Bearer $(cat ${file})" -d token="$T"`,
+    `  curl -s ${url}/api/programmatic/catalog`,
+    '',
+  ]
+  process.stderr.write(`${lines.join('\n')}\n`)
+}

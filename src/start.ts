@@ -1,0 +1,155 @@
+// Brings a Latchkey up from its configuration: store → schema → keys → rooms → listening; and down again in the
+// reverse order. main.ts does it for a process, tests do it in one.
+
+import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
+import { createServer as createProbe } from 'node:net'
+import { buildApp } from './app.ts'
+import { firstAdminToken, makeAdminToken } from './bootstrap.ts'
+import type { Config } from './config.ts'
+import { migrate } from './db/migrate.ts'
+import { answers, openStore, type Store } from './db/open.ts'
+import { embeddedSecret } from './embedded-files.ts'
+import type { App } from './http/server.ts'
+import { createCredentials } from './identity/credentials.ts'
+import { declareOwnScopes } from './identity/declare-scopes.ts'
+import { createManagementServer } from './observe/health.ts'
+import type { Logger } from './observe/logger.ts'
+import { createMetrics } from './observe/metrics.ts'
+import { secretShape } from './token/format.ts'
+import { type KeyRing, openKeyRing } from './token/key-ring.ts'
+import { createUsage } from './token/usage.ts'
+import { createChange } from './verify/change.ts'
+import { factsByDigests } from './verify/lookup.ts'
+import { createVerify } from './verify/verify.ts'
+import { version } from './version.ts'
+
+export type Running = {
+  readonly app: App
+  readonly url: string
+  readonly issuer: string
+  readonly store: Store
+  /** Where the first admin token was written; null when there was one already. */
+  readonly adminTokenFile: string | null
+  /** A token that may do everything; for bootstrap on PostgreSQL, and for tests. */
+  makeAdminToken(): Promise<string>
+  flushUsage(): Promise<void>
+  /** Readiness says no, requests go on being answered for the drain time, then all is closed in order. */
+  stop(): Promise<void>
+}
+
+export type StartOptions = {
+  readonly logger: Logger
+  /** Epoch milliseconds; the clock of everything that expires. */
+  readonly now?: () => number
+  /** Tests bring a store of their own. */
+  readonly store?: Store
+}
+
+const flushEveryMs = 2_000
+
+/** @throws Error that says what to change */
+export async function start(config: Config, options: StartOptions): Promise<Running> {
+  const { logger, now = Date.now } = options
+  const store = options.store ?? (await openStore(config))
+  try {
+    return await startOn(store, config, logger, now)
+  } catch (error) {
+    await store.close()
+    throw error
+  }
+}
+
+/** A store of any age → one of this version, with the keys that open it. @throws Error when the secret is wrong */
+export async function prepareStore(
+  { db }: Store,
+  config: Config,
+  logger: Logger,
+  now: () => number,
+): Promise<KeyRing> {
+  const applied = await migrate(db)
+  if (applied.length > 0) logger.info({ applied }, 'schema migrated')
+  const current = config.secret ?? (await embeddedSecret(config.dataDir))
+  const ring = await openKeyRing(db, { current, previous: config.secretPrevious }, new Date(now()))
+  await declareOwnScopes(db, new Date(now()))
+  return ring
+}
+
+async function startOn(store: Store, config: Config, logger: Logger, now: () => number): Promise<Running> {
+  const { db } = store
+  const ring = await prepareStore(store, config, logger, now)
+
+  const port = config.port === 0 ? await freePort(config.host) : config.port
+  const issuer = config.issuer ?? `http://localhost:${port}`
+  const metrics = createMetrics(version)
+  const usage = createUsage(db, now)
+  const credentials = createCredentials(db, ring.subkey('client credentials'))
+  const change = createChange(db, credentials.forget)
+  const verify = createVerify({
+    shape: secretShape([config.tokenPrefix, ...config.tokenPrefixesPast]),
+    factsOf: async (value) => (await factsByDigests(db, ring.digests(value)))[0]?.facts ?? null,
+    note: usage.note,
+    now,
+  })
+  const adminTokenFile = store.engine === 'embedded' ? await firstAdminToken(change, ring, config, now) : null
+
+  let stopping = false
+  const readiness = async () => {
+    if (stopping) return { ready: false, reason: 'stopping' }
+    const ready = await answers(db)
+    return { ready, reason: ready ? 'ok' : 'the store does not answer' }
+  }
+  const isStopping = () => stopping
+  const parts = {
+    config,
+    issuer,
+    version,
+    store,
+    ring,
+    verify,
+    change,
+    credentials,
+    logger,
+    metrics,
+    readiness,
+    isStopping,
+    now,
+  }
+  const app = await buildApp(parts)
+  await app.listen({ host: config.host, port })
+  const management = config.managementPort === null ? null : createManagementServer(metrics, readiness)
+  await management?.listen({ host: config.host, port: config.managementPort! })
+
+  const flushUsage = () =>
+    usage.flush().catch((err) => logger.warn({ err }, 'usage could not be written; it is kept'))
+  const flushing = setInterval(flushUsage, flushEveryMs).unref()
+
+  return {
+    app,
+    url: `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`,
+    issuer,
+    store,
+    adminTokenFile,
+    makeAdminToken: () => makeAdminToken(change, ring, config.tokenPrefix, new Date(now())),
+    flushUsage,
+    async stop() {
+      stopping = true
+      await new Promise((resolve) => setTimeout(resolve, config.drainSeconds * 1000))
+      clearInterval(flushing)
+      await app.close()
+      await management?.close()
+      await flushUsage()
+      await store.close()
+    },
+  }
+}
+
+/** Known before listening, because the issuer's default names it. */
+async function freePort(host: string): Promise<number> {
+  const probe = createProbe().listen(0, host)
+  await once(probe, 'listening')
+  const { port } = probe.address() as AddressInfo
+  probe.close()
+  await once(probe, 'close')
+  return port
+}

@@ -1,0 +1,86 @@
+// When a new token ends: `expireAt`, `expiresIn`, the default, never; within what settings, scopes and maker allow.
+import { fieldProblem, Problem } from '../http/problem.ts'
+
+export type ExpiryInput = { expireAt?: string | null; expiresIn?: string | number }
+
+/** What bounds the choice. `latest` is the maker's own end, null: it has none. */
+export type ExpiryLimits = {
+  readonly neverAllowed: boolean
+  readonly maxLifetimeDays: number | null
+  readonly latest: Date | null
+}
+
+const dayMs = 86_400_000
+const defaultDays = 90
+const farthestYears = 100
+
+/** @returns null for never @throws Problem naming the field, or the limit that is exceeded */
+export function chooseExpiry(input: ExpiryInput, limits: ExpiryLimits, now: Date): Date | null {
+  const asked = readExpiry(input, now)
+  const limit = earliest(
+    limits.latest,
+    limits.maxLifetimeDays === null ? null : plusDays(now, limits.maxLifetimeDays),
+  )
+  if (asked === undefined) return earliest(plusDays(now, defaultDays), limit)
+  if (asked === null && !limits.neverAllowed) {
+    throw new Problem(
+      'policy-violation',
+      'Tokens without expiry are not allowed here (LATCHKEY_NEVER_EXPIRE). Set expireAt.',
+    )
+  }
+  if (limit !== null && (asked === null || asked > limit)) {
+    throw new Problem(
+      'policy-violation',
+      `This token may end at ${limit.toISOString()} at the latest: ${whose(limits, limit)}.`,
+    )
+  }
+  return asked
+}
+
+/** @returns undefined: nothing was said; null: never */
+export function readExpiry({ expireAt, expiresIn }: ExpiryInput, now: Date): Date | null | undefined {
+  if (expireAt !== undefined && expiresIn !== undefined) {
+    throw fieldProblem('/expiresIn', 'Give expireAt or expiresIn, not both.')
+  }
+  if (expireAt === null) return null
+  if (expireAt !== undefined) return inFuture('/expireAt', new Date(expireAt), now)
+  if (expiresIn === undefined) return undefined
+  return inFuture('/expiresIn', new Date(now.getTime() + durationMs(expiresIn)), now)
+}
+
+function inFuture(pointer: string, at: Date, now: Date): Date {
+  const farthest = plusDays(now, farthestYears * 365)
+  if (at > now && at <= farthest) return at
+  throw fieldProblem(
+    pointer,
+    `Must be in the future, and at most ${farthestYears} years away; for no end at all say "expireAt": null.`,
+  )
+}
+
+const units: Record<string, number> = { w: 7 * dayMs, d: dayMs, h: 3_600_000, m: 60_000, s: 1_000 }
+
+/** `30d`, `12h`, `P30D`, `PT12H`, or seconds as a number → milliseconds (NaN is caught by the caller's bounds). */
+export function durationMs(text: string | number): number {
+  if (typeof text === 'number') return text * 1_000
+  const short = /^(\d{1,9})([wdhms])$/.exec(text)
+  if (short) return Number(short[1]) * units[short[2]!]!
+  const iso = /^P(?:(\d{1,9})W)?(?:(\d{1,9})D)?(?:T(?:(\d{1,9})H)?(?:(\d{1,9})M)?(?:(\d{1,9})S)?)?$/.exec(
+    text,
+  )
+  return iso
+    ? 'wdhms'.split('').reduce((sum, unit, index) => sum + Number(iso[index + 1] ?? 0) * units[unit]!, 0)
+    : Number.NaN
+}
+
+const plusDays = (from: Date, days: number) => new Date(from.getTime() + days * dayMs)
+
+function earliest(a: Date | null, b: Date | null): Date | null {
+  if (a === null || b === null) return a ?? b
+  return a < b ? a : b
+}
+
+function whose({ latest }: ExpiryLimits, limit: Date): string {
+  return latest?.getTime() === limit.getTime()
+    ? 'no token outlives the one that makes it'
+    : 'one of its scopes has a maximum lifetime'
+}

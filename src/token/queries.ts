@@ -1,0 +1,178 @@
+// SQL over tokens. Writes are single conditional statements whose row count the caller asserts.
+import { type ExpressionBuilder, type Selectable, type SqlBool, sql } from 'kysely'
+import type { Db, Tables, TokenTable, Trx } from '../db/tables.ts'
+
+/** A token as it is read: with what others know of it. */
+export type TokenRow = Selectable<TokenTable> & {
+  last_used_at: Date | null
+  subject_disabled_at: Date | null
+}
+
+export type Status = 'active' | 'disabled' | 'expired' | 'revoked'
+
+export type TokenFilter = {
+  readonly status?: Status | 'any'
+  readonly type?: TokenTable['type']
+  readonly subject?: string
+  readonly team?: string
+  readonly scope?: string
+  readonly q?: string
+  readonly createdAfter?: string
+  readonly createdBefore?: string
+  readonly expiresBefore?: string
+  /** A time, or `never`. */
+  readonly lastUsedBefore?: string
+}
+
+const tokens = (db: Db) =>
+  db
+    .selectFrom('token')
+    .innerJoin('subject', 'subject.id', 'token.subject')
+    .leftJoin('token_usage', 'token_usage.token_id', 'token.id')
+    .selectAll('token')
+    .select(['token_usage.last_used_at', 'subject.disabled_at as subject_disabled_at'])
+
+export const tokenById = (db: Db, id: string): Promise<TokenRow | undefined> =>
+  tokens(db).where('token.id', '=', id).executeTakeFirst()
+
+/** Newest first. @param before a token id: only older ones */
+export function listTokens(
+  db: Db,
+  filter: TokenFilter,
+  before: string | null,
+  limit: number,
+  now: Date,
+): Promise<TokenRow[]> {
+  let query = tokens(db).orderBy('token.id', 'desc').limit(limit)
+  query = query.where((where) => inStatus(where, filter.status, now))
+  if (filter.type !== undefined) query = query.where('token.type', '=', filter.type)
+  if (filter.subject !== undefined) query = query.where('token.subject', '=', filter.subject)
+  if (filter.team !== undefined) query = query.where('token.team', '=', filter.team)
+  if (filter.scope !== undefined) query = query.where(sql<SqlBool>`${filter.scope} = any(token.scopes)`)
+  if (filter.q !== undefined) query = query.where((where) => mentions(where, filter.q!))
+  if (filter.createdAfter !== undefined)
+    query = query.where('token.created_at', '>', new Date(filter.createdAfter))
+  if (filter.createdBefore !== undefined)
+    query = query.where('token.created_at', '<', new Date(filter.createdBefore))
+  if (filter.expiresBefore !== undefined)
+    query = query.where('token.expire_at', '<', new Date(filter.expiresBefore))
+  if (filter.lastUsedBefore === 'never') query = query.where('token_usage.last_used_at', 'is', null)
+  else if (filter.lastUsedBefore !== undefined)
+    query = query.where('token_usage.last_used_at', '<', new Date(filter.lastUsedBefore))
+  if (before !== null) query = query.where('token.id', '<', before)
+  return query.execute()
+}
+
+type Joined = Tables & { token_usage: Tables['token_usage'] }
+type Where = ExpressionBuilder<Joined, 'token' | 'subject' | 'token_usage'>
+
+/** The same order of precedence as statusOf in model.ts. Left out: everything that is not revoked. */
+function inStatus(where: Where, status: TokenFilter['status'], now: Date) {
+  const revoked = where('token.revoked_at', 'is not', null)
+  const expired = where('token.expire_at', '<=', now)
+  const disabled = where.or([
+    where('token.disabled_at', 'is not', null),
+    where('subject.disabled_at', 'is not', null),
+  ])
+  const lives = sql<SqlBool>`(token.expire_at is null or token.expire_at > ${now})`
+  switch (status) {
+    case 'any':
+      return sql<SqlBool>`true`
+    case 'revoked':
+      return revoked
+    case 'expired':
+      return where.and([where.not(revoked), expired])
+    case 'disabled':
+      return where.and([where.not(revoked), lives, disabled])
+    case 'active':
+      return where.and([where.not(revoked), lives, where.not(disabled)])
+    case undefined:
+      return where.not(revoked)
+  }
+}
+
+function mentions(where: Where, text: string) {
+  const pattern = `%${text.replace(/[\\%_]/g, '\\$&')}%`
+  return where.or([
+    where('token.name', 'ilike', pattern),
+    where('token.description', 'ilike', pattern),
+    where('token.hint', 'ilike', pattern),
+  ])
+}
+
+export type NewToken = Omit<Selectable<TokenTable>, 'metadata' | 'secret_version' | 'revision'> & {
+  metadata: string
+}
+export type NewSecret = { digest: Buffer; key_id: string; version: number }
+
+export async function insertToken(trx: Trx, token: NewToken, secret: NewSecret): Promise<void> {
+  await trx.insertInto('token').values(token).executeTakeFirstOrThrow()
+  await trx
+    .insertInto('token_secret')
+    .values({ ...secret, token_id: token.id, created_at: token.created_at, ends_at: null })
+    .executeTakeFirstOrThrow()
+}
+
+/** Held until the transaction ends, for a change that depends on what the token is now. */
+export const lockToken = (trx: Trx, id: string): Promise<TokenRow | undefined> =>
+  tokens(trx).where('token.id', '=', id).forUpdate('token').executeTakeFirst()
+
+/**
+ * Whether the token that makes a change may still make it when the change commits: a revoke of it waits for this
+ * transaction, or is seen by it. Else a stolen token could mint its successor while it is being revoked.
+ */
+export async function holdLive(trx: Trx, id: string, now: Date): Promise<boolean> {
+  const row = await trx
+    .selectFrom('token')
+    .innerJoin('subject', 'subject.id', 'token.subject')
+    .select('token.id')
+    .where('token.id', '=', id)
+    .where('token.revoked_at', 'is', null)
+    .where('token.disabled_at', 'is', null)
+    .where('subject.disabled_at', 'is', null)
+    .where(sql<SqlBool>`(token.expire_at is null or token.expire_at > ${now})`)
+    .forShare()
+    .executeTakeFirst()
+  return row !== undefined
+}
+
+export type TokenChange = Partial<
+  Pick<NewToken, 'name' | 'description' | 'scopes' | 'ip_ranges' | 'expire_at' | 'metadata'>
+>
+
+/** @returns whether the token was there, unrevoked, at that revision */
+export async function updateToken(
+  trx: Trx,
+  id: string,
+  revision: number,
+  change: TokenChange,
+): Promise<boolean> {
+  const { numUpdatedRows } = await trx
+    .updateTable('token')
+    .set({ ...change, revision: revision + 1 })
+    .where('id', '=', id)
+    .where('revision', '=', revision)
+    .where('revoked_at', 'is', null)
+    .executeTakeFirst()
+  return numUpdatedRows === 1n
+}
+
+/** @returns whether this call revoked it; false when it was revoked before */
+export async function markRevoked(trx: Trx, id: string, by: string, now: Date): Promise<boolean> {
+  const { numUpdatedRows } = await trx
+    .updateTable('token')
+    .set((set) => ({ revoked_at: now, revoked_by: by, revision: set('revision', '+', 1) }))
+    .where('id', '=', id)
+    .where('revoked_at', 'is', null)
+    .executeTakeFirst()
+  return numUpdatedRows === 1n
+}
+
+export async function tokenIdByDigest(db: Db, digests: readonly Buffer[]): Promise<string | undefined> {
+  const row = await db
+    .selectFrom('token_secret')
+    .select('token_id')
+    .where('digest', 'in', [...digests])
+    .executeTakeFirst()
+  return row?.token_id
+}

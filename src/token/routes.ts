@@ -1,0 +1,258 @@
+// /api/v1/tokens: provision, list, read, narrow, revoke. Own tokens with tokens:read and tokens:write, everybody's
+// with tokens:admin; another subject's token looks as if it were not there.
+import type { FastifyRequest } from 'fastify'
+import Type from 'typebox'
+import type { Db } from '../db/tables.ts'
+import { actorOf, may, type TokenPrincipal, tokenPrincipal } from '../guard/principal.ts'
+import type { Write } from '../guard/write.ts'
+import { type Cursors, nextLink } from '../http/cursor.ts'
+import { notModified } from '../http/etag.ts'
+import { Problem } from '../http/problem.ts'
+import { ref } from '../http/ref.ts'
+import type { App } from '../http/server.ts'
+import { etagOf, matches, viewOf } from './model.ts'
+import { narrow } from './narrow.ts'
+import { type Mint, provision } from './provision.ts'
+import { listTokens, lockToken, type TokenRow, tokenById } from './queries.ts'
+import { revokeToken } from './revoke.ts'
+import {
+  ListQuery,
+  NarrowBody,
+  ProvisionBody,
+  ProvisionedSchema,
+  RevokedSchema,
+  TokenSchema,
+} from './schemas.ts'
+
+export type TokenDependencies = {
+  readonly db: Db
+  readonly write: Write
+  readonly mint: Mint
+  readonly cursors: Cursors
+  readonly issuer: string
+  readonly now: () => number
+  readonly onProvisioned: (type: string) => void
+  readonly onRevoked: () => void
+}
+
+const Id = Type.Object({ id: Type.String({ maxLength: 64, description: 'tok_…' }) })
+const IfMatch = Type.Object({
+  'if-match': Type.Optional(
+    Type.String({ maxLength: 200, description: 'ETag of the version that is meant.' }),
+  ),
+})
+const tags = ['Tokens']
+
+export function tokenRoutes(app: App, dependencies: TokenDependencies): void {
+  for (const schema of [TokenSchema, ProvisionedSchema, RevokedSchema]) app.addSchema(schema)
+  const { db, write, mint, cursors, issuer, onProvisioned, onRevoked } = dependencies
+  const now = () => new Date(dependencies.now())
+
+  app.route({
+    method: 'POST',
+    url: '/api/v1/tokens',
+    config: {
+      policy: { access: 'token', scopes: ['tokens:write'] },
+      catalog: {
+        effects: { readOnly: false },
+        errors: ['validation-failed', 'unknown-field', 'unknown-scope', 'policy-violation'],
+      },
+    },
+    schema: {
+      operationId: 'provisionToken',
+      summary: 'Create (provision) a token',
+      description: 'The secret is in the member `token` of this one answer, and nowhere else, ever.',
+      tags,
+      body: ProvisionBody,
+      response: { 200: ref(ProvisionedSchema) },
+    },
+    handler: async (request, reply) => {
+      const { id, secret } = await write(request, (trx) =>
+        provision(trx, request.body, tokenPrincipal(request), actorOf(request), mint, now()),
+      )
+      onProvisioned(request.body.type ?? 'personal')
+      const row = await tokenById(db, id)
+      return reply.header('location', `/api/v1/tokens/${id}`).send({ ...viewOf(row!, now()), token: secret })
+    },
+  })
+
+  app.route({
+    method: 'GET',
+    url: '/api/v1/tokens',
+    config: {
+      policy: { access: 'token', scopes: ['tokens:read'] },
+      catalog: { effects: { readOnly: true }, errors: ['validation-failed'] },
+    },
+    schema: {
+      operationId: 'listTokens',
+      summary: 'List tokens, newest first',
+      description:
+        'A bare array; the next page is in the Link header. Everybody’s with tokens:admin, else the caller’s own.',
+      tags,
+      querystring: ListQuery,
+      response: { 200: Type.Array(ref(TokenSchema)) },
+    },
+    handler: async (request, reply) => {
+      const { limit = 30, cursor, ...asked } = request.query
+      const caller = tokenPrincipal(request)
+      const filter = may(caller, 'tokens:admin')
+        ? asked
+        : { ...asked, subject: ownOnly(caller, asked.subject) }
+      const list = JSON.stringify(['tokens', caller.facts.subject, Object.entries(filter).sort()])
+      const before = cursor === undefined ? null : cursors.open(cursor, list)
+      const rows = await listTokens(db, filter, before, limit + 1, now())
+      const page = rows.slice(0, limit)
+      if (rows.length > limit)
+        reply.header('link', nextLink(issuer, request.url, cursors.seal(page.at(-1)!.id, list)))
+      return page.map((row) => viewOf(row, now()))
+    },
+  })
+
+  app.route({
+    method: 'GET',
+    url: '/api/v1/tokens/self',
+    config: { policy: { access: 'holder' }, catalog: { effects: { readOnly: true } } },
+    schema: {
+      operationId: 'readSelf',
+      summary: 'Show the token that makes this call',
+      tags,
+      response: { 200: ref(TokenSchema) },
+    },
+    handler: async (request) => viewOf((await tokenById(db, tokenPrincipal(request).facts.tokenId))!, now()),
+  })
+
+  app.route({
+    method: 'DELETE',
+    url: '/api/v1/tokens/self',
+    config: { policy: { access: 'holder' }, catalog: { effects: { readOnly: false, destructive: true } } },
+    schema: {
+      operationId: 'revokeSelf',
+      summary: 'Revoke the token that makes this call',
+      tags,
+      response: { 200: ref(RevokedSchema) },
+    },
+    handler: async (request) => revoke(request, tokenPrincipal(request).facts.tokenId),
+  })
+
+  app.route({
+    method: 'GET',
+    url: '/api/v1/tokens/:id',
+    config: {
+      policy: { access: 'token', scopes: ['tokens:read'] },
+      catalog: { effects: { readOnly: true }, errors: ['not-found'] },
+    },
+    schema: {
+      operationId: 'readToken',
+      summary: 'Show a token',
+      tags,
+      params: Id,
+      response: { 200: ref(TokenSchema) },
+    },
+    handler: async (request, reply) => {
+      const row = visible(await tokenById(db, request.params.id), tokenPrincipal(request))
+      if (notModified(request, reply, etagOf(row, now()))) return reply
+      return viewOf(row, now())
+    },
+  })
+
+  app.route({
+    method: 'PATCH',
+    url: '/api/v1/tokens/:id',
+    config: {
+      policy: { access: 'token', scopes: ['tokens:write'] },
+      catalog: {
+        effects: { readOnly: false },
+        errors: [
+          'validation-failed',
+          'unknown-field',
+          'unknown-scope',
+          'policy-violation',
+          'not-found',
+          'conflict',
+          'precondition-failed',
+        ],
+      },
+    },
+    schema: {
+      operationId: 'narrowToken',
+      summary: 'Rename, describe or narrow a token',
+      description: 'What is left out stays. A token is never widened; for more, provision a new one.',
+      tags,
+      params: Id,
+      headers: IfMatch,
+      body: NarrowBody,
+      response: { 200: ref(TokenSchema) },
+    },
+    handler: async (request, reply) => {
+      const { id } = request.params
+      await write(request, async (trx, invalidate) => {
+        const row = visible(await lockToken(trx, id), tokenPrincipal(request))
+        const expected = request.headers['if-match']
+        if (expected !== undefined && !matches(expected, row)) {
+          throw new Problem('precondition-failed', 'The token has changed since it was read.')
+        }
+        await narrow(trx, row, request.body, actorOf(request), now())
+        invalidate({ kind: 'token', id })
+      })
+      const row = (await tokenById(db, id))!
+      reply.header('etag', etagOf(row, now()))
+      return viewOf(row, now())
+    },
+  })
+
+  app.route({
+    method: 'DELETE',
+    url: '/api/v1/tokens/:id',
+    config: {
+      policy: { access: 'token', scopes: ['tokens:write'] },
+      catalog: { effects: { readOnly: false, destructive: true }, errors: ['not-found'] },
+    },
+    schema: {
+      operationId: 'revokeToken',
+      summary: 'Revoke a token, for ever',
+      description:
+        'When this is answered, no replica accepts the token any more. Revoking again is no error.',
+      tags,
+      params: Id,
+      response: { 200: ref(RevokedSchema) },
+    },
+    handler: async (request) => revoke(request, request.params.id),
+  })
+
+  async function revoke(request: FastifyRequest, id: string) {
+    const caller = tokenPrincipal(request)
+    const first = await write(request, async (trx, invalidate) => {
+      const row = visible(await lockToken(trx, id), caller)
+      return revokeToken(trx, row, actorOf(request), invalidate, now())
+    })
+    if (first) onRevoked()
+    const revokedAt = (await tokenById(db, id))!.revoked_at!.toISOString()
+    const effectiveAt = first ? now().toISOString() : revokedAt
+    return {
+      message: first ? 'Token revoked' : 'Token was already revoked',
+      status: 200,
+      id,
+      revokedAt,
+      effectiveAt,
+    }
+  }
+}
+
+/** Another subject's token is answered like one that does not exist: who may not see it, may not learn of it. */
+function visible(row: TokenRow | undefined, caller: TokenPrincipal): TokenRow {
+  if (
+    row &&
+    (row.subject === caller.facts.subject || row.id === caller.facts.tokenId || may(caller, 'tokens:admin'))
+  )
+    return row
+  throw new Problem('not-found', 'There is no such token.')
+}
+
+function ownOnly(caller: TokenPrincipal, asked: string | undefined): string {
+  const own = caller.facts.subject
+  if (asked === undefined || asked === own) return own
+  throw new Problem(
+    'policy-violation',
+    `subject: this token sees the tokens of ${own} only; others need tokens:admin.`,
+  )
+}

@@ -1,0 +1,110 @@
+// Evidence of use, gathered in memory and written in batches off the request path: when, from where and how often a
+// token was used, and what was refused. A crash loses at most one interval. Checking itself never writes.
+import { sql } from 'kysely'
+import { latchkeyItself } from '../audit/events.ts'
+import { record } from '../audit/record.ts'
+import type { Db } from '../db/tables.ts'
+import type { Question, RefusalCode, Verdict } from '../policy/judge.ts'
+import { type Address, formatRange } from '../policy/network.ts'
+
+type Use = { at: number; address: Address | null; agent: string | undefined; count: number }
+type Refusal = { tokenId: string; subject: string; code: RefusalCode; count: number }
+
+export type Usage = {
+  /** Cheap: a map entry, nothing more. @param at epoch milliseconds */
+  note(verdict: Verdict, question: Question, at: number, agent: string | undefined): void
+  /** Writes what was gathered. What could not be written is kept for the next time. */
+  flush(): Promise<void>
+}
+
+const chunk = 5_000
+const mostKept = 1_000_000
+
+export function createUsage(db: Db, now: () => number): Usage {
+  let uses = new Map<string, Use>()
+  let refusals = new Map<string, Refusal>()
+  return {
+    note(verdict, { clientIp }, at, agent) {
+      if (verdict.active) noteUse(uses, verdict.facts.tokenId, at, clientIp, agent)
+      else if (verdict.facts !== null) noteRefusal(refusals, verdict.facts, verdict.code)
+    },
+    async flush() {
+      const [usesNow, refusalsNow] = [uses, refusals]
+      uses = new Map()
+      refusals = new Map()
+      try {
+        await writeUses(db, usesNow)
+        usesNow.clear()
+        await writeRefusals(db, refusalsNow, new Date(now()))
+      } catch (error) {
+        // Newer evidence wins over what could not be written; counts of the failed batch are not worth more care.
+        uses = new Map([...usesNow, ...uses])
+        throw error
+      }
+    },
+  }
+}
+
+function noteUse(
+  uses: Map<string, Use>,
+  id: string,
+  at: number,
+  address: Address | null,
+  agent: string | undefined,
+) {
+  const use = uses.get(id)
+  if (use) {
+    use.at = at
+    use.address = address ?? use.address
+    use.agent = agent ?? use.agent
+    use.count += 1
+  } else if (uses.size < mostKept) uses.set(id, { at, address, agent, count: 1 })
+}
+
+function noteRefusal(
+  refusals: Map<string, Refusal>,
+  { tokenId, subject }: { tokenId: string; subject: string },
+  code: RefusalCode,
+) {
+  const key = `${tokenId} ${code}`
+  const refusal = refusals.get(key)
+  if (refusal) refusal.count += 1
+  else if (refusals.size < 10_000) refusals.set(key, { tokenId, subject, code, count: 1 })
+}
+
+/** Sorted by id, so that replicas that flush together lock rows in one order. */
+async function writeUses(db: Db, uses: ReadonlyMap<string, Use>): Promise<void> {
+  const all = [...uses].sort(([a], [b]) => (a < b ? -1 : 1))
+  for (let start = 0; start < all.length; start += chunk) {
+    const part = all.slice(start, start + chunk)
+    const addresses = part.map(
+      ([, { address }]) => address && formatRange({ base: address, prefix: address.length * 32 }),
+    )
+    await sql`
+      insert into token_usage (token_id, last_used_at, last_used_ip, last_user_agent, use_count)
+      select u.* from unnest(
+        ${part.map(([id]) => id)}::text[], ${part.map(([, { at }]) => new Date(at).toISOString())}::timestamptz[],
+        ${addresses}::text[], ${part.map(([, { agent }]) => agent ?? null)}::text[],
+        ${part.map(([, { count }]) => count)}::bigint[]) as u (token_id, at, ip, agent, uses)
+      where exists (select 1 from token t where t.id = u.token_id)
+      on conflict (token_id) do update set
+        last_used_at = greatest(token_usage.last_used_at, excluded.last_used_at),
+        last_used_ip = coalesce(excluded.last_used_ip, token_usage.last_used_ip),
+        last_user_agent = coalesce(excluded.last_user_agent, token_usage.last_user_agent),
+        use_count = token_usage.use_count + excluded.use_count`.execute(db)
+  }
+}
+
+async function writeRefusals(db: Db, refusals: ReadonlyMap<string, Refusal>, now: Date): Promise<void> {
+  if (refusals.size === 0) return
+  await db.transaction().execute(async (trx) => {
+    for (const { tokenId, subject, code, count } of refusals.values()) {
+      await record(
+        trx,
+        { action: 'token.refused', tokenId, subject, detail: { code, count } },
+        latchkeyItself,
+        now,
+      )
+    }
+  })
+}

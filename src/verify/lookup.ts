@@ -1,0 +1,58 @@
+// Facts about tokens, from the database: one query for any number of digests.
+import { sql } from 'kysely'
+import type { Db } from '../db/tables.ts'
+import type { Facts, TokenType } from '../policy/facts.ts'
+
+type FactsRow = {
+  digest: Uint8Array
+  id: string
+  type: TokenType
+  subject: string
+  team: string | null
+  audience: string[]
+  scopes: string[]
+  ip_ranges: string[]
+  created_at: Date
+  expire_at: Date | null
+  ends_at: Date | null
+  state: Facts['state']
+}
+
+export type FoundFacts = { readonly digest: Uint8Array; readonly facts: Facts }
+
+// Effective scopes: what the token's scopes reach, as far as what the subject's cap reaches. A scope that no
+// service declares any more reaches nothing. Every cause of death is looked at; any one is enough.
+export async function factsByDigests(db: Db, digests: readonly Buffer[]): Promise<FoundFacts[]> {
+  const { rows } = await sql<FactsRow>`
+    select s.digest, s.ends_at, t.id, t.type, t.subject, t.team, t.audience, t.ip_ranges, t.created_at, t.expire_at,
+      case when t.revoked_at is not null then 'revoked'
+           when o.disabled_at is not null then 'subject_disabled'
+           when t.disabled_at is not null then 'disabled'
+           else 'active' end as state,
+      array(select distinct reached from scope c, unnest(c.closure) reached
+            where c.name = any(t.scopes)
+              and (o.scope_cap is null or reached in
+                (select capped from scope k, unnest(k.closure) capped where k.name = any(o.scope_cap)))
+            order by reached) as scopes
+    from token_secret s
+    join token t on t.id = s.token_id
+    join subject o on o.id = t.subject
+    where s.digest = any(${digests}::bytea[])`.execute(db)
+  return rows.map((row) => ({ digest: row.digest, facts: factsOf(row) }))
+}
+
+function factsOf(row: FactsRow): Facts {
+  return {
+    tokenId: row.id,
+    type: row.type,
+    subject: row.subject,
+    team: row.team,
+    audience: row.audience,
+    scopes: row.scopes,
+    ranges: row.ip_ranges,
+    createdAt: row.created_at.getTime(),
+    expireAt: row.expire_at?.getTime() ?? null,
+    endsAt: row.ends_at?.getTime() ?? null,
+    state: row.state,
+  }
+}

@@ -1,0 +1,221 @@
+// The records themselves: a dense array of fixed size records, slots 0 to size - 1, in chunks of typed arrays.
+// It packs and unpacks words and knows no key lookup, no counting of references and no eviction: that is store.ts.
+
+import type { Facts, TokenType } from '../policy/facts.ts'
+import { unpackTokenId } from './token-id.ts'
+
+/** What a record refers to by number. */
+export type References = { readonly subject: number; readonly grant: number; readonly origin: number }
+
+// Chunks, so that growing never copies a record and a store for a thousand tokens stays small.
+const CHUNK_BITS = 12
+const CHUNK = 1 << CHUNK_BITS
+
+// 16 words: one record is as long as a cache line, and its index is a shift.
+const RECORD_BITS = 4
+const KEY = 0
+const TOKEN_ID = 8
+const CREATED = 12
+const EXPIRE = 13
+/** The upper 16 bits of both times. */
+const TIMES = 14
+/** The grant in the lower 24 bits, then the flags. */
+const GRANT = 15
+
+// Two words apart from the record: looking for all tokens of a subject reads 8 bytes for each instead of 64.
+const LINKS_BITS = 1
+const SUBJECT = 0
+const ORIGIN = 1
+
+const TYPE_SHIFT = 24
+const STATE_SHIFT = 26
+const ENDS_FLAG = 1 << 28
+
+// By name, so that the compiler asks for a forgotten one. Zero, what fresh memory holds, does not mean active.
+const typeCodes: Record<TokenType, number> = { personal: 0, service: 1, federated: 2 }
+const stateCodes: Record<Facts['state'], number> = { revoked: 0, disabled: 1, subject_disabled: 2, active: 3 }
+const types = byCode(typeCodes)
+const states = byCode(stateCodes)
+
+// Times are 48 bits, good until the year 10889; all ones mean never.
+const NEVER = 2 ** 48 - 1
+
+export class Records {
+  #words: Int32Array[] = []
+  #links: Int32Array[] = []
+  /** Few secrets have an end of their own (only those rotated out, during their grace period). */
+  readonly #ends = new Map<number, number>()
+  #size = 0
+
+  get size(): number {
+    return this.#size
+  }
+
+  get bytes(): number {
+    return this.#words.length * CHUNK * (64 + 8)
+  }
+
+  /** Adds a slot at the end; its content is to be written. */
+  grow(): number {
+    if (this.#size === this.#words.length << CHUNK_BITS) {
+      this.#words.push(new Int32Array(CHUNK << RECORD_BITS))
+      this.#links.push(new Int32Array(CHUNK << LINKS_BITS))
+    }
+    return this.#size++
+  }
+
+  /** Drops the last slot. A whole spare chunk is kept, so that a size going up and down at its edge costs nothing. */
+  shrink(): void {
+    this.#size--
+    this.#ends.delete(this.#size)
+    if (this.#words.length << CHUNK_BITS < this.#size + 2 * CHUNK) return
+    this.#words.pop()
+    this.#links.pop()
+  }
+
+  write(slot: number, key: Int32Array, tokenId: Int32Array, facts: Facts, references: References): void {
+    const created = facts.createdAt
+    const expire = facts.expireAt ?? NEVER
+    const words = this.#wordsOf(slot)
+    const at = wordAt(slot)
+    words.set(key, at + KEY)
+    words.set(tokenId, at + TOKEN_ID)
+    words[at + CREATED] = created
+    words[at + EXPIRE] = expire
+    words[at + TIMES] = (high(created) << 16) | high(expire)
+    words[at + GRANT] =
+      references.grant |
+      (typeCodes[facts.type] << TYPE_SHIFT) |
+      (stateCodes[facts.state] << STATE_SHIFT) |
+      (facts.endsAt === null ? 0 : ENDS_FLAG)
+    if (facts.endsAt === null) this.#ends.delete(slot)
+    else this.#ends.set(slot, facts.endsAt)
+    const links = this.#links[slot >>> CHUNK_BITS]!
+    links[linkAt(slot) + SUBJECT] = references.subject
+    links[linkAt(slot) + ORIGIN] = references.origin
+  }
+
+  copy(from: number, to: number): void {
+    this.#wordsOf(to).set(this.#wordsOf(from).subarray(wordAt(from), wordAt(from) + 16), wordAt(to))
+    const links = this.#links[from >>> CHUNK_BITS]!
+    this.#links[to >>> CHUNK_BITS]!.set(links.subarray(linkAt(from), linkAt(from) + 2), linkAt(to))
+    const endsAt = this.#ends.get(from)
+    if (endsAt === undefined) this.#ends.delete(to)
+    else this.#ends.set(to, endsAt)
+  }
+
+  clear(): void {
+    this.#words = []
+    this.#links = []
+    this.#ends.clear()
+    this.#size = 0
+  }
+
+  /** All 256 bits: a prefix that matches proves nothing. */
+  hasKey(slot: number, key: Int32Array): boolean {
+    const words = this.#wordsOf(slot)
+    const at = wordAt(slot)
+    return (
+      words[at] === key[0] &&
+      words[at + 1] === key[1] &&
+      words[at + 2] === key[2] &&
+      words[at + 3] === key[3] &&
+      words[at + 4] === key[4] &&
+      words[at + 5] === key[5] &&
+      words[at + 6] === key[6] &&
+      words[at + 7] === key[7]
+    )
+  }
+
+  hasTokenId(slot: number, id: Int32Array): boolean {
+    const words = this.#wordsOf(slot)
+    const at = wordAt(slot) + TOKEN_ID
+    return (
+      words[at] === id[0] && words[at + 1] === id[1] && words[at + 2] === id[2] && words[at + 3] === id[3]
+    )
+  }
+
+  keyHash(slot: number): number {
+    return this.#wordsOf(slot)[wordAt(slot)]!
+  }
+
+  tokenIdHash(slot: number): number {
+    const words = this.#wordsOf(slot)
+    const at = wordAt(slot) + TOKEN_ID
+    return hashTokenId(words[at]!, words[at + 1]!, words[at + 2]!, words[at + 3]!)
+  }
+
+  subject(slot: number): number {
+    return this.#links[slot >>> CHUNK_BITS]![linkAt(slot) + SUBJECT]!
+  }
+
+  origin(slot: number): number {
+    return this.#links[slot >>> CHUNK_BITS]![linkAt(slot) + ORIGIN]!
+  }
+
+  grant(slot: number): number {
+    return this.#flags(slot) & 0xffffff
+  }
+
+  type(slot: number): TokenType {
+    return types[(this.#flags(slot) >>> TYPE_SHIFT) & 3]!
+  }
+
+  state(slot: number): Facts['state'] {
+    return states[(this.#flags(slot) >>> STATE_SHIFT) & 3]!
+  }
+
+  tokenId(slot: number): string {
+    const words = this.#wordsOf(slot)
+    const at = wordAt(slot) + TOKEN_ID
+    return unpackTokenId(words[at]!, words[at + 1]!, words[at + 2]!, words[at + 3]!)
+  }
+
+  createdAt(slot: number): number {
+    const words = this.#wordsOf(slot)
+    const at = wordAt(slot)
+    return (words[at + TIMES]! >>> 16) * 2 ** 32 + (words[at + CREATED]! >>> 0)
+  }
+
+  expireAt(slot: number): number | null {
+    const words = this.#wordsOf(slot)
+    const at = wordAt(slot)
+    const time = (words[at + TIMES]! & 0xffff) * 2 ** 32 + (words[at + EXPIRE]! >>> 0)
+    return time === NEVER ? null : time
+  }
+
+  endsAt(slot: number): number | null {
+    return this.#flags(slot) & ENDS_FLAG ? this.#ends.get(slot)! : null
+  }
+
+  #wordsOf(slot: number): Int32Array {
+    return this.#words[slot >>> CHUNK_BITS]!
+  }
+
+  #flags(slot: number): number {
+    return this.#wordsOf(slot)[wordAt(slot) + GRANT]!
+  }
+}
+
+/** All 128 bits, well mixed: half of a UUIDv7 is random, but ids made otherwise must not pile up either. */
+export function hashTokenId(a: number, b: number, c: number, d: number): number {
+  let hash = Math.imul(d ^ (d >>> 16), 0x85ebca6b)
+  hash = Math.imul(hash ^ c ^ ((hash ^ c) >>> 15), 0xc2b2ae35)
+  hash = Math.imul(hash ^ b ^ ((hash ^ b) >>> 13), 0x85ebca6b)
+  hash = Math.imul(hash ^ a ^ ((hash ^ a) >>> 15), 0xc2b2ae35)
+  return hash ^ (hash >>> 16)
+}
+
+export function assertTime(time: number | null): void {
+  if (time === null || (Number.isInteger(time) && time >= 0 && time < NEVER)) return
+  throw new RangeError('a time is a whole number of epoch milliseconds before the year 10889')
+}
+
+function byCode<Name extends string>(codes: Record<Name, number>): readonly Name[] {
+  const names = Object.keys(codes) as Name[]
+  return names.sort((a, b) => codes[a] - codes[b])
+}
+
+const wordAt = (slot: number) => (slot & (CHUNK - 1)) << RECORD_BITS
+const linkAt = (slot: number) => (slot & (CHUNK - 1)) << LINKS_BITS
+const high = (time: number) => Math.floor(time / 2 ** 32)

@@ -1,0 +1,237 @@
+// What memory knows about tokens: facts by the hash of a secret, at most `capacity` of them, the least recently
+// looked for making room. Plain data: no clock, no lease, no SQL. Whether memory may be believed is the lease's
+// business, what may enter it the fill fence's, and what the facts mean policy's.
+
+import type { Facts, TokenType } from '../policy/facts.ts'
+import { Clock } from './clock.ts'
+import { Interned } from './interned.ts'
+import { assertKey, type Key, loadKey } from './key.ts'
+import { assertTime, hashTokenId, Records } from './records.ts'
+import { MAX_SLOTS, SlotIndex } from './slot-index.ts'
+import { Subjects } from './subjects.ts'
+import { packTokenId } from './token-id.ts'
+
+/** Two kinds of things that repeat together. One object for each pair costs a token 4 bytes instead of 8. */
+type Grant = {
+  readonly audience: readonly string[]
+  readonly scopes: readonly string[]
+  readonly scope: string
+}
+type Origin = { readonly team: string | null; readonly ranges: readonly string[] }
+
+/**
+ * A slot is where a record lies *now*, not a handle: the next `set` or delete may put another record there. Take
+ * what you need before you give up control; never keep a slot across an `await`.
+ */
+export type FactStore = {
+  /** The slot of this key, or -1. Counts as a use. */
+  find(key: Key): number
+  read(slot: number): Facts
+  tokenId(slot: number): string
+  type(slot: number): TokenType
+  subject(slot: number): string
+  team(slot: number): string | null
+  /** The three lists are frozen and shared by equal tokens: the same object, so work on it can be kept per object. */
+  audience(slot: number): readonly string[]
+  scopes(slot: number): readonly string[]
+  ranges(slot: number): readonly string[]
+  /** The scopes joined by spaces, ready to send. */
+  scope(slot: number): string
+  createdAt(slot: number): number
+  expireAt(slot: number): number | null
+  endsAt(slot: number): number | null
+  state(slot: number): Facts['state']
+  /** Throws a RangeError, and changes nothing, for facts that would not read back exactly as they were given. */
+  set(key: Key, facts: Facts): void
+  delete(key: Key): boolean
+  /** Forgets all secrets of this token and says how many. Throws for what is not a token id. */
+  deleteToken(tokenId: string): number
+  /** Forgets all tokens of this subject and says how many. */
+  deleteSubject(subject: string): number
+  clear(): void
+  readonly size: number
+  /** Of typed arrays; shared lists come on top. */
+  readonly bytes: number
+  /** How many distinct things the records share. */
+  readonly shared: { readonly subjects: number; readonly grants: number; readonly origins: number }
+}
+
+export function createFactStore({ capacity }: { capacity: number }): FactStore {
+  if (!Number.isInteger(capacity) || capacity < 1 || capacity >= MAX_SLOTS) {
+    throw new RangeError(`the capacity is a whole number from 1 to ${MAX_SLOTS - 1}`)
+  }
+  const records = new Records()
+  const byKey = new SlotIndex(capacity, (slot) => records.keyHash(slot))
+  const byTokenId = new SlotIndex(capacity, (slot) => records.tokenIdHash(slot))
+  // One more than tokens: replaced facts let go of what they refer to after the new ones have taken hold.
+  const subjects = new Subjects(capacity + 1)
+  const grants = new Interned<Grant>()
+  const origins = new Interned<Origin>()
+  const clock = new Clock(capacity)
+  const keyWords = new Int32Array(8)
+  const idWords = new Int32Array(4)
+
+  const grant = (slot: number): Grant => grants.value(records.grant(slot))
+  const origin = (slot: number): Origin => origins.value(records.origin(slot))
+
+  function slotOf(key: Key): number {
+    loadKey(key, keyWords)
+    const hash = keyWords[0]!
+    for (let at = byKey.first(hash); at >= 0; at = byKey.next(at, hash)) {
+      const slot = byKey.slotAt(at)
+      if (records.hasKey(slot, keyWords)) return slot
+    }
+    return -1
+  }
+
+  function slotOfToken(): number {
+    const hash = hashTokenId(idWords[0]!, idWords[1]!, idWords[2]!, idWords[3]!)
+    for (let at = byTokenId.first(hash); at >= 0; at = byTokenId.next(at, hash)) {
+      const slot = byTokenId.slotAt(at)
+      if (records.hasTokenId(slot, idWords)) return slot
+    }
+    return -1
+  }
+
+  /** Nothing refers to this slot any more, and it to nothing; its words are still there. */
+  function unlink(slot: number): void {
+    byKey.remove(slot, records.keyHash(slot))
+    byTokenId.remove(slot, records.tokenIdHash(slot))
+    subjects.release(records.subject(slot))
+    grants.release(records.grant(slot))
+    origins.release(records.origin(slot))
+  }
+
+  /** The last record fills the gap, so that records stay dense, and memory can be given back. */
+  function remove(slot: number): void {
+    unlink(slot)
+    const last = records.size - 1
+    if (slot !== last) {
+      byKey.move(last, slot, records.keyHash(last))
+      byTokenId.move(last, slot, records.tokenIdHash(last))
+      records.copy(last, slot)
+    }
+    clock.move(last, slot)
+    records.shrink()
+  }
+
+  function freeSlot(): number {
+    if (records.size < capacity) return records.grow()
+    const victim = clock.victim()
+    unlink(victim)
+    return victim
+  }
+
+  function set(key: Key, facts: Facts): void {
+    assertKey(key)
+    for (const time of [facts.createdAt, facts.expireAt, facts.endsAt]) assertTime(time)
+    packTokenId(facts.tokenId, idWords)
+    const known = slotOf(key)
+    const references = {
+      subject: subjects.acquire(facts.subject),
+      grant: grants.acquire(grantKey(facts), () => makeGrant(facts)),
+      origin: origins.acquire(originKey(facts), () => makeOrigin(facts)),
+    }
+    if (known >= 0) unlink(known)
+    const slot = known >= 0 ? known : freeSlot()
+    records.write(slot, keyWords, idWords, facts, references)
+    byKey.add(slot, records.keyHash(slot))
+    byTokenId.add(slot, records.tokenIdHash(slot))
+  }
+
+  return {
+    find(key) {
+      const slot = slotOf(key)
+      if (slot >= 0) clock.touch(slot)
+      return slot
+    },
+    read: (slot) => ({
+      tokenId: records.tokenId(slot),
+      type: records.type(slot),
+      subject: subjects.read(records.subject(slot)),
+      team: origin(slot).team,
+      audience: grant(slot).audience,
+      scopes: grant(slot).scopes,
+      ranges: origin(slot).ranges,
+      createdAt: records.createdAt(slot),
+      expireAt: records.expireAt(slot),
+      endsAt: records.endsAt(slot),
+      state: records.state(slot),
+    }),
+    tokenId: (slot) => records.tokenId(slot),
+    type: (slot) => records.type(slot),
+    subject: (slot) => subjects.read(records.subject(slot)),
+    team: (slot) => origin(slot).team,
+    audience: (slot) => grant(slot).audience,
+    scopes: (slot) => grant(slot).scopes,
+    ranges: (slot) => origin(slot).ranges,
+    scope: (slot) => grant(slot).scope,
+    createdAt: (slot) => records.createdAt(slot),
+    expireAt: (slot) => records.expireAt(slot),
+    endsAt: (slot) => records.endsAt(slot),
+    state: (slot) => records.state(slot),
+    set,
+    delete(key) {
+      const slot = slotOf(key)
+      if (slot >= 0) remove(slot)
+      return slot >= 0
+    },
+    deleteToken(tokenId) {
+      packTokenId(tokenId, idWords)
+      let deleted = 0
+      for (let slot = slotOfToken(); slot >= 0; slot = slotOfToken()) {
+        remove(slot)
+        deleted++
+      }
+      return deleted
+    },
+    // A scan: ~1 ms for a million, only for a subject that is here, and only until its last token. An index by
+    // subject would cost every token 8 bytes for what happens a few times a day.
+    deleteSubject(subject) {
+      const id = subjects.find(subject)
+      if (id < 0) return 0
+      const deleted = subjects.references(id)
+      // Downwards: what fills a gap comes from the end, which has been looked at.
+      for (let slot = records.size - 1, left = deleted; left > 0; slot--) {
+        if (records.subject(slot) !== id) continue
+        remove(slot)
+        left--
+      }
+      return deleted
+    },
+    clear() {
+      for (const part of [byKey, byTokenId, records, subjects, grants, origins, clock]) part.clear()
+    },
+    get size() {
+      return records.size
+    },
+    get bytes() {
+      return byKey.bytes + byTokenId.bytes + records.bytes + subjects.bytes + clock.bytes
+    },
+    get shared() {
+      return { subjects: subjects.size, grants: grants.size, origins: origins.size }
+    },
+  }
+}
+
+const none: readonly string[] = Object.freeze([])
+const frozen = (list: readonly string[]) => (list.length === 0 ? none : Object.freeze([...list]))
+
+// Each string with its length before it: a team's name may contain any separator, and two different sets must
+// never look alike. JSON says the same in twice the time.
+const grantKey = ({ audience, scopes }: Facts) => `${listKey(audience)}|${listKey(scopes)}`
+const originKey = ({ team, ranges }: Facts) => `${listKey(team === null ? [] : [team])}|${listKey(ranges)}`
+
+function listKey(list: readonly string[]): string {
+  let key = ''
+  for (const text of list) key += `${text.length}:${text}`
+  return key
+}
+
+function makeGrant({ audience, scopes }: Facts): Grant {
+  return { audience: frozen(audience), scopes: frozen(scopes), scope: scopes.join(' ') }
+}
+
+function makeOrigin({ team, ranges }: Facts): Origin {
+  return { team, ranges: frozen(ranges) }
+}

@@ -1,0 +1,27 @@
+// A migrated PGlite store as an image, made once for a test run: initdb takes seconds, loading this does not.
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { PGlite } from '@electric-sql/pglite'
+import { Kysely } from 'kysely'
+import { openPglite } from '../../src/db/embedded.ts'
+import { migrate } from '../../src/db/migrate.ts'
+import { pgliteDialect } from '../../src/db/pglite-dialect.ts'
+import type { Db } from '../../src/db/tables.ts'
+
+const file = fileURLToPath(new URL('../../.tap/pglite-image.tar', import.meta.url))
+
+export async function makeImage(): Promise<void> {
+  const pglite = await PGlite.create('memory://')
+  const db = new Kysely({ dialect: pgliteDialect(pglite) })
+  await migrate(db)
+  const image = await pglite.dumpDataDir('none')
+  await mkdir(dirname(file), { recursive: true })
+  await writeFile(file, Buffer.from(await image.arrayBuffer()))
+  await db.destroy()
+}
+
+/** A store of its own for one test file, in memory. */
+export async function freshPglite(): Promise<Db> {
+  return openPglite('memory://', new Blob([await readFile(file)]))
+}

@@ -39,23 +39,18 @@ function postgresUrl(value: string): string {
 }
 
 function operatorSecret(value: string): string {
-  if (value.length < 8) throw new Error('is too short; make one with: openssl rand -base64 32')
+  if (value.trim().length < 8) throw new Error('is too short; make one with: openssl rand -base64 32')
   return value
 }
 
 function issuerUrl(value: string): string {
   const url = URL.canParse(value) ? new URL(value) : null
-  if (
-    !url ||
-    !/^https?:$/.test(url.protocol) ||
-    url.search ||
-    url.hash ||
-    url.username ||
-    value.endsWith('/')
-  ) {
-    throw new Error('must be an http(s) URL without a trailing slash, query or fragment')
-  }
-  return value
+  // Readers compare it as text and answers carry it in headers, so only the one normal spelling is taken.
+  if (url && /^https?:$/.test(url.protocol) && url.origin + url.pathname.replace(/\/$/, '') === value)
+    return value
+  throw new Error(
+    'must be an http(s) URL in its plain form: lower-case host, no default port, user, query, fragment or trailing slash',
+  )
 }
 
 function prefix(value: string): string {
@@ -64,11 +59,11 @@ function prefix(value: string): string {
 }
 
 function proxies(value: string): readonly Range[] {
-  return list(value).map((part) => {
+  return list(value).map((part, index) => {
     const range = parseRange(part)
     // CVE-2026-76835: a trust list of everyone is no trust list.
     if (!range || range.prefix === 0)
-      throw new Error(`names "${part}", which is no address or range (or is all of them)`)
+      throw new Error(`has as entry ${index + 1} what is no address or range (or is all of them)`)
     return range
   })
 }
@@ -175,31 +170,40 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
   for (const [key, one] of Object.entries(settings)) {
     try {
       const raw = rawValue(one, env)
-      values[key] = raw === null ? null : one.parse(raw)
+      values[key] = raw === null ? null : Object.freeze(one.parse(raw))
     } catch (error) {
       problems.push(`${one.name} ${(error as Error).message}`)
     }
   }
-  if (values['databaseUrl'] && values['secret'] === null) {
+  if (values['databaseUrl'] !== null && values['secret'] === null) {
     problems.push('LATCHKEY_SECRET is needed with DATABASE_URL; make one with: openssl rand -base64 32')
   }
   if (problems.length > 0) throw new ConfigError(`Latchkey cannot start:\n- ${problems.join('\n- ')}`)
   return Object.freeze(values) as unknown as Config
 }
 
-function rawValue(one: Setting<unknown>, env: NodeJS.ProcessEnv): string | null {
-  const file = env[`${one.name}_FILE`]
-  const direct = env[one.name]
-  if (file && direct) throw new Error(`is set twice: unset it or ${one.name}_FILE`)
-  if (file) return fromFile(file)
+function rawValue({ name, fallback }: Setting<unknown>, env: NodeJS.ProcessEnv): string | null {
+  const file = env[`${name}_FILE`]
+  const direct = env[name]
+  if (file && direct) throw new Error(`is set twice: unset it or ${name}_FILE`)
+  if (file) return fromFile(name, file)
   // An empty variable is how compose files and CI say "not set".
-  return direct === undefined || direct === '' ? one.fallback : direct
+  return direct === undefined || direct === '' ? fallback : direct
 }
 
-function fromFile(file: string): string {
+function fromFile(name: string, file: string): string {
+  const content = contentOf(name, file).replace(/\r?\n$/, '')
+  // Whoever names a file means to set something: a secret that did not arrive is no default.
+  if (content === '') throw new Error(`is set by ${name}_FILE to a file that is empty`)
+  return content
+}
+
+function contentOf(name: string, file: string): string {
   try {
-    return readFileSync(file, 'utf8').replace(/\r?\n$/, '')
+    return readFileSync(file, 'utf8')
   } catch (error) {
-    throw new Error(`_FILE cannot be read (${(error as NodeJS.ErrnoException).code})`)
+    throw new Error(
+      `is set by ${name}_FILE to a file that cannot be read (${(error as NodeJS.ErrnoException).code})`,
+    )
   }
 }

@@ -20,7 +20,8 @@ import { secretShape } from './token/format.ts'
 import { type KeyRing, openKeyRing } from './token/key-ring.ts'
 import { createUsage } from './token/usage.ts'
 import { createChange } from './verify/change.ts'
-import { factsByDigests } from './verify/lookup.ts'
+import type { Sabotage } from './verify/replicas.ts'
+import { createTruth } from './verify/truth.ts'
 import { createVerify } from './verify/verify.ts'
 import { version } from './version.ts'
 
@@ -44,16 +45,17 @@ export type StartOptions = {
   readonly now?: () => number
   /** Tests bring a store of their own. */
   readonly store?: Store
+  /** Tests take guards away, one at a time, to see that it shows. */
+  readonly sabotage?: ReadonlySet<Sabotage>
 }
 
 const flushEveryMs = 2_000
 
 /** @throws Error that says what to change */
 export async function start(config: Config, options: StartOptions): Promise<Running> {
-  const { logger, now = Date.now } = options
   const store = options.store ?? (await openStore(config))
   try {
-    return await startOn(store, config, logger, now)
+    return await startOn(store, config, options)
   } catch (error) {
     await store.close()
     throw error
@@ -75,19 +77,23 @@ export async function prepareStore(
   return ring
 }
 
-async function startOn(store: Store, config: Config, logger: Logger, now: () => number): Promise<Running> {
+async function startOn(store: Store, config: Config, options: StartOptions): Promise<Running> {
+  const { logger, sabotage = new Set() } = options
   const { db } = store
-  const ring = await prepareStore(store, config, logger, now)
+  const ring = await prepareStore(store, config, logger, options.now ?? Date.now)
 
   const port = config.port === 0 ? await freePort(config.host) : config.port
   const issuer = config.issuer ?? `http://localhost:${port}`
   const metrics = createMetrics(version)
-  const usage = createUsage(db, now)
   const credentials = createCredentials(db, ring.subkey('client credentials'))
-  const change = createChange(db, credentials.forget)
+  const { lease, replicas, facts, forget } = createTruth(store, ring, credentials.forget, logger, sabotage)
+  await replicas?.ready()
+  const now = options.now ?? replicas?.now ?? Date.now
+  const usage = createUsage(db, now)
+  const change = createChange({ db: store.changes, replicas, forget })
   const verify = createVerify({
     shape: secretShape([config.tokenPrefix, ...config.tokenPrefixesPast]),
-    factsOf: async (value) => (await factsByDigests(db, ring.digests(value)))[0]?.facts ?? null,
+    factsOf: facts.factsOf,
     note: usage.note,
     now,
   })
@@ -96,6 +102,8 @@ async function startOn(store: Store, config: Config, logger: Logger, now: () => 
   let stopping = false
   const readiness = async () => {
     if (stopping) return { ready: false, reason: 'stopping' }
+    if (!lease.holds())
+      return { ready: false, reason: 'no lease: the store or its notifications are out of reach' }
     const ready = await answers(db)
     return { ready, reason: ready ? 'ok' : 'the store does not answer' }
   }
@@ -139,6 +147,7 @@ async function startOn(store: Store, config: Config, logger: Logger, now: () => 
       await app.close()
       await management?.close()
       await flushUsage()
+      await replicas?.stop()
       await store.close()
     },
   }

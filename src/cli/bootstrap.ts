@@ -16,7 +16,7 @@ export async function bootstrap(args: readonly string[]): Promise<void> {
         'There are tokens already, so this is not the first. To make an admin token all the same: --force',
       )
     }
-    const change = createChange(store.db, () => {})
+    const change = createChange({ db: store.changes, replicas: null, forget: () => {} })
     const token = await makeAdminToken(change, ring, config.tokenPrefix, new Date())
     process.stdout.write(`${token}\n`)
     process.stderr.write('This is the admin token. It is not shown again.\n')

@@ -13,5 +13,8 @@ export type Invalidation =
 
 export type Work<T> = (trx: Trx, invalidate: (what: Invalidation) => void) => Promise<T>
 
-/** Resolves when the change is committed and effective on every replica; rejects when it was not committed. */
-export type Change = <T>(work: Work<T>) => Promise<T>
+/**
+ * Resolves when the change is committed and effective on every replica, or (`committed`) one lease before it surely
+ * is; rejects when it was not committed.
+ */
+export type Change = <T>(work: Work<T>, acknowledge?: 'effective' | 'committed') => Promise<T>

@@ -7,8 +7,9 @@ import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { PGlite } from '@electric-sql/pglite'
-import { Kysely } from 'kysely'
+import { CompiledQuery, Kysely } from 'kysely'
 import { lockDirectory } from './directory-lock.ts'
+import type { Store } from './open.ts'
 import { pgliteDialect } from './pglite-dialect.ts'
 import type { Db, Tables } from './tables.ts'
 
@@ -18,21 +19,19 @@ const storeFormat = 'pglite-0.5/postgresql-18'
 // PGlite's default of 128 MB of shared buffers is never given back; 16 MB halves a small process.
 const startParams = [...PGlite.defaultStartParams, '-c', 'shared_buffers=16MB']
 
-export type EmbeddedStore = { readonly db: Db; close(): Promise<void> }
-
 /** @throws Error saying what to do when the directory is in use or was made by another version */
-export async function openEmbedded(dataDir: string): Promise<EmbeddedStore> {
+export async function openEmbedded(dataDir: string): Promise<Store> {
   await mkdir(dataDir, { recursive: true, mode: 0o700 })
   const unlock = await lockDirectory(dataDir)
   try {
     const files = join(dataDir, 'store')
     await checkFormat(dataDir)
     if (!existsSync(files)) await initialise(files)
-    const db = await openPglite(files)
+    const store = await openPglite(files)
     return {
-      db,
+      ...store,
       close: async () => {
-        await db.destroy()
+        await store.close()
         await unlock()
       },
     }
@@ -43,9 +42,19 @@ export async function openEmbedded(dataDir: string): Promise<EmbeddedStore> {
 }
 
 /** @param files a directory, or `memory://` with an image to load */
-export async function openPglite(files: string, image?: Blob): Promise<Db> {
+export async function openPglite(files: string, image?: Blob): Promise<Store> {
   const pglite = await PGlite.create(files, { startParams, ...(image && { loadDataDir: image }) })
-  return new Kysely<Tables>({ dialect: pgliteDialect(pglite) })
+  const db: Db = new Kysely<Tables>({ dialect: pgliteDialect(pglite) })
+  return {
+    engine: 'embedded',
+    db,
+    changes: db,
+    // Behind a transaction that holds the one session, never inside it.
+    read: async <R>(_name: string, text: string, values: unknown[]) =>
+      (await db.executeQuery<R>(CompiledQuery.raw(text, values))).rows,
+    listen: null,
+    close: () => db.destroy(),
+  }
 }
 
 async function checkFormat(dataDir: string): Promise<void> {

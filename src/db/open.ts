@@ -1,19 +1,26 @@
 // Opens the store that the configuration names: PostgreSQL with DATABASE_URL, else the embedded one.
 import { sql } from 'kysely'
 import { openEmbedded } from './embedded.ts'
+import type { Listener, ListenerEvents } from './listen.ts'
 import { openPostgres } from './postgres.ts'
 import type { Db } from './tables.ts'
+
+/** A read that is made often: `name` identifies its text, so that it is parsed and planned once. */
+export type PreparedRead = <R extends object>(name: string, text: string, values: unknown[]) => Promise<R[]>
 
 export type Store = {
   readonly engine: 'postgres' | 'embedded'
   readonly db: Db
+  /** The same, on connections that are kept free for changes. */
+  readonly changes: Db
+  readonly read: PreparedRead
+  /** Opens a session that hears what other processes announce; null: there are none. */
+  readonly listen: ((events: ListenerEvents) => Listener) | null
   close(): Promise<void>
 }
 
-export async function openStore(config: { databaseUrl: string | null; dataDir: string }): Promise<Store> {
-  if (config.databaseUrl === null) return { engine: 'embedded', ...(await openEmbedded(config.dataDir)) }
-  const db = await openPostgres(config.databaseUrl)
-  return { engine: 'postgres', db, close: () => db.destroy() }
+export function openStore(config: { databaseUrl: string | null; dataDir: string }): Promise<Store> {
+  return config.databaseUrl === null ? openEmbedded(config.dataDir) : openPostgres(config.databaseUrl)
 }
 
 /** Whether the store answers at all; for readiness. */

@@ -2,32 +2,61 @@
 // could be lost or a stale answer given.
 import { Kysely, PostgresDialect } from 'kysely'
 import pg from 'pg'
-import type { Db, Tables } from './tables.ts'
+import { listen } from './listen.ts'
+import type { Store } from './open.ts'
+import type { Tables } from './tables.ts'
+
+/** Of NOTIFY; one database is one Latchkey. */
+export const channel = 'latchkey'
 
 // bigint columns here are counts far below 2^53; numbers on both engines.
 pg.types.setTypeParser(pg.types.builtins.INT8, Number)
 
+// Deadlines are the client's: a frozen server enforces none (measured, reliability §0).
+const connectMs = 1_000
+const checkMs = 800
+const changeMs = 5_000
+
 /** @throws Error saying what to change when the server must not be used */
-export async function openPostgres(url: string): Promise<Db> {
-  const pool = new pg.Pool({
+export async function openPostgres(url: string): Promise<Store> {
+  const general = pool(url, 6, changeMs)
+  // Kept open, so that a revoke and a check find a connection even when the server has none to give any more.
+  const changes = pool(url, 3, changeMs, 1)
+  const checks = pool(url, 2, checkMs, 1)
+  const pools = [general, changes, checks]
+  const close = async () => void (await Promise.all(pools.map((one) => one.end())))
+  try {
+    await refuseUnsafe(general)
+    await Promise.all([changes, checks].map((one) => one.query('select 1')))
+  } catch (error) {
+    await close()
+    throw error
+  }
+  return {
+    engine: 'postgres',
+    db: new Kysely<Tables>({ dialect: new PostgresDialect({ pool: general }) }),
+    changes: new Kysely<Tables>({ dialect: new PostgresDialect({ pool: changes }) }),
+    read: async (name, text, values) => (await checks.query({ name, text, values })).rows,
+    listen: (events) => listen(url, channel, events),
+    close,
+  }
+}
+
+function pool(url: string, max: number, deadlineMs: number, min = 0): pg.Pool {
+  const one = new pg.Pool({
     connectionString: url,
-    max: 10,
-    connectionTimeoutMillis: 2_000,
-    query_timeout: 5_000,
-    statement_timeout: 5_000,
+    max,
+    min,
+    connectionTimeoutMillis: connectMs,
+    query_timeout: deadlineMs,
+    statement_timeout: deadlineMs,
     idle_in_transaction_session_timeout: 10_000,
     application_name: 'latchkey',
     keepAlive: true,
   })
   // An idle connection that breaks is replaced; without a listener its error would end the process.
-  pool.on('error', () => {})
-  try {
-    await refuseUnsafe(pool)
-  } catch (error) {
-    await pool.end()
-    throw error
-  }
-  return new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) })
+  one.on('error', () => {})
+  return one
 }
 
 async function refuseUnsafe(pool: pg.Pool): Promise<void> {

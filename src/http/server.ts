@@ -59,6 +59,7 @@ export function createServer({ issuer, logger, metrics, now, isStopping }: Serve
   }).withTypeProvider<TypeBoxTypeProvider>()
 
   app.setValidatorCompiler(validatorCompiler)
+  acceptEmptyJson(app)
   app.addSchema(ProblemSchema)
   const headers = answerHeaders(issuer)
   app.addHook('onRequest', (request, reply, done) => {
@@ -79,6 +80,15 @@ export function createServer({ issuer, logger, metrics, now, isStopping }: Serve
   })
   refuseUnknownPaths(app, issuer)
   return app
+}
+
+/** Clients that set Content-Type on every request send it with DELETE too; what needs a body says so itself. */
+function acceptEmptyJson(app: App): void {
+  const parse = app.getDefaultJsonParser('error', 'error')
+  app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
+    if (body === '') done(null, undefined)
+    else parse(request, body as string, done)
+  })
 }
 
 /** Written once, not per request. The API answers data, so a browser is told to do nothing with it. */

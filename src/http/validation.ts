@@ -18,11 +18,16 @@ function instance(coerceTypes: boolean | 'array'): Ajv {
     verbose: true,
   })
   formats.default(ajv, ['date-time', 'uri'])
+  const rfc3339 = ajv.formats['date-time'] as { validate: (value: string) => boolean }
+  ajv.addFormat('date-time', (value) => rfc3339.validate(value) && isStorable(Date.parse(value)))
   // NUL cannot be stored, a lone surrogate cannot be encoded, other control characters have no business in a name.
   ajv.addFormat('text', (value) => isWellFormed(value) && !/[\u0000-\u0008\u000b-\u001f\u007f]/.test(value))
   ajv.addKeyword('example')
   return ajv
 }
+
+/** The grammar also has leap seconds and "+02", which are no time to JavaScript; the store begins with the year 1. */
+const isStorable = (at: number) => at >= Date.parse('0001-01-01T00:00:00Z') && at < Date.UTC(10_000, 0)
 
 const isWellFormed = (value: string) => !/\p{Surrogate}/u.test(value)
 

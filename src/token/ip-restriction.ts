@@ -4,12 +4,20 @@ import { covers, formatRange, parseRange } from '../policy/network.ts'
 
 const most = 50
 
-/** @param input addresses and CIDRs, as an array or separated by commas or spaces; null and empty: no restriction */
+/**
+ * @param input addresses and CIDRs, as an array or separated by commas or spaces; null and empty: no restriction.
+ * Anything else that names no address is refused: `[""]` is a variable that was not set, not a wish for an open token.
+ */
 export function readRanges(input: string | readonly string[] | null | undefined): string[] {
-  const parts = typeof input === 'string' ? input.split(/[\s,]+/) : (input ?? [])
-  const ranges = parts.filter((part) => part !== '').map(readRange)
+  const parts = typeof input === 'string' ? separated(input) : (input ?? [])
+  const ranges = parts.map(readRange)
   if (ranges.length > most) throw fieldProblem('/ipRestriction', `At most ${most} addresses or ranges.`)
   return [...new Set(ranges)]
+}
+
+function separated(text: string): string[] {
+  const parts = text.split(/[\s,]+/).filter((part) => part !== '')
+  return parts.length === 0 && text !== '' ? [text] : parts
 }
 
 function readRange(text: string): string {

@@ -5,6 +5,7 @@ import { hashRaw } from '@node-rs/argon2'
 import { type Selectable, sql } from 'kysely'
 import { newId } from '../db/ids.ts'
 import type { Db, DigestKeyTable, Trx } from '../db/tables.ts'
+import { createDigester, type Digester } from './digest.ts'
 
 export type KeyRing = {
   readonly currentId: string
@@ -12,6 +13,8 @@ export type KeyRing = {
   digest(secret: string): Buffer
   /** The same under every key of the ring: what is looked for. */
   digests(secret: string): Buffer[]
+  /** For memory: the same digests without allocation, the current key's first. */
+  readonly digesters: readonly Digester[]
   /** A key for another purpose, the same on every replica; `purpose` keeps it apart from the rest. */
   subkey(purpose: string): Buffer
 }
@@ -91,6 +94,7 @@ function ringOf(current: Key, all: readonly Key[]): KeyRing {
     currentId: current.id,
     digest: (secret) => under(current, secret),
     digests: (secret) => all.map((key) => under(key, secret)),
+    digesters: all.map((key) => createDigester(key.hmac)),
     subkey: (purpose) => expand(current.master, purpose),
   }
 }

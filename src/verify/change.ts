@@ -1,23 +1,62 @@
-// Commits a change and makes it effective: whatever was remembered and is true no more is forgotten before the
-// change is acknowledged.
+// Commits a change and makes it effective: whatever was remembered and is true no more is forgotten, here and on
+// every other replica, before the change is acknowledged.
 import type { Change, Invalidation } from '../db/change.ts'
 import type { Db } from '../db/tables.ts'
+import type { Announced, Replicas } from './replicas.ts'
+
+export type ChangeDependencies = {
+  /** On connections of its own, so that neither checks nor lists can keep a revoke waiting. */
+  readonly db: Db
+  /** null: there is one process, and nobody to tell. */
+  readonly replicas: Pick<Replicas, 'announce' | 'withdraw' | 'settled'> | null
+  readonly forget: (what: readonly Invalidation[]) => void
+}
 
 /** PostgreSQL's "try again": serialization failure and deadlock. */
 const again = new Set(['40001', '40P01'])
 const mostTries = 4
 
-export function createChange(db: Db, forgetCredentials: () => void): Change {
-  return async (work) => {
+export function createChange({ db, replicas, forget }: ChangeDependencies): Change {
+  return async (work, acknowledge = 'effective') => {
+    let silent = false
     for (let tries = 1; ; tries++) {
       const touched: Invalidation[] = []
+      let announced: Announced | null = null
       try {
-        const value = await db.transaction().execute((trx) => work(trx, (what) => touched.push(what)))
-        if (touched.some((what) => what.kind === 'services')) forgetCredentials()
+        const value = await db.transaction().execute(async (trx) => {
+          const done = await work(trx, (what) => touched.push(what))
+          if (replicas && touched.length > 0) {
+            announced = await replicas
+              .announce(trx, touched, silent)
+              .catch((error) => Promise.reject(new CannotAnnounce(error)))
+          }
+          return done
+        })
+        forget(touched)
+        if (replicas && announced) {
+          const settled = replicas.settled(announced)
+          if (acknowledge === 'effective') await settled
+        }
         return value
       } catch (error) {
-        if (tries === mostTries || !again.has((error as { code?: string }).code ?? '')) throw error
+        if (announced) replicas!.withdraw(announced)
+        // Whether it was committed may be unknown; forgetting too much does no harm.
+        forget(touched)
+        const code = (error as { code?: string }).code ?? ''
+        if (tries === mostTries || !(again.has(code) || (!silent && isAnnouncement(error, code)))) throw error
+        silent = isAnnouncement(error, code)
       }
     }
   }
 }
+
+class CannotAnnounce extends Error {
+  readonly code: string
+  constructor(cause: Error & { code?: string }) {
+    super('The change could not be announced', { cause })
+    this.code = cause.code ?? ''
+  }
+}
+
+/** 54000 at commit: the server's queue of notifications is full. */
+const isAnnouncement = (error: unknown, code: string) => error instanceof CannotAnnounce || code === '54000'

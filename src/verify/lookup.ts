@@ -1,9 +1,9 @@
-// Facts about tokens, from the database: one query for any number of digests.
-import { sql } from 'kysely'
-import type { Db } from '../db/tables.ts'
+// Facts about tokens, from the database: one prepared query for any number of digests.
+import type { PreparedRead } from '../db/open.ts'
 import type { Facts, TokenType } from '../policy/facts.ts'
+import type { ReadFacts } from './flights.ts'
 
-type FactsRow = {
+export type FactsRow = {
   digest: Uint8Array
   id: string
   type: TokenType
@@ -18,30 +18,38 @@ type FactsRow = {
   state: Facts['state']
 }
 
-export type FoundFacts = { readonly digest: Uint8Array; readonly facts: Facts }
-
-// Effective scopes: what the token's scopes reach, as far as what the subject's cap reaches. A scope that no
-// service declares any more reaches nothing. Every cause of death is looked at; any one is enough.
-export async function factsByDigests(db: Db, digests: readonly Buffer[]): Promise<FoundFacts[]> {
-  const { rows } = await sql<FactsRow>`
-    select s.digest, s.ends_at, t.id, t.type, t.subject, t.team, t.audience, t.ip_ranges, t.created_at, t.expire_at,
-      case when t.revoked_at is not null then 'revoked'
+// Every cause of death is looked at; any one is enough.
+export const stateColumn = `case when t.revoked_at is not null then 'revoked'
            when o.disabled_at is not null then 'subject_disabled'
            when t.disabled_at is not null then 'disabled'
-           else 'active' end as state,
+           else 'active' end as state`
+
+// Effective scopes: what the token's scopes reach, as far as what the subject's cap reaches. A scope that no
+// service declares any more reaches nothing.
+export const effectiveScopes = (scopes: string, cap: string) => `
       array(select distinct reached from scope c, unnest(c.closure) reached
-            where c.name = any(t.scopes)
-              and (o.scope_cap is null or reached in
-                (select capped from scope k, unnest(k.closure) capped where k.name = any(o.scope_cap)))
-            order by reached) as scopes
+            where c.name = any(${scopes})
+              and (${cap} is null or reached in
+                (select capped from scope k, unnest(k.closure) capped where k.name = any(${cap})))
+            order by reached)`
+
+const text = `
+    select s.digest, s.ends_at, t.id, t.type, t.subject, t.team, t.audience, t.ip_ranges, t.created_at, t.expire_at,
+      ${stateColumn},
+      ${effectiveScopes('t.scopes', 'o.scope_cap')} as scopes
     from token_secret s
     join token t on t.id = s.token_id
     join subject o on o.id = t.subject
-    where s.digest = any(${digests}::bytea[])`.execute(db)
-  return rows.map((row) => ({ digest: row.digest, facts: factsOf(row) }))
+    where s.digest = any($1::bytea[])`
+
+export function createLookup(read: PreparedRead): ReadFacts {
+  return async (digests) => {
+    const rows = await read<FactsRow>('facts by digest', text, [digests])
+    return new Map(rows.map((row) => [Buffer.from(row.digest).toString('latin1'), factsOf(row)]))
+  }
 }
 
-function factsOf(row: FactsRow): Facts {
+export function factsOf(row: FactsRow): Facts {
   return {
     tokenId: row.id,
     type: row.type,

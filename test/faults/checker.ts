@@ -169,7 +169,6 @@ function runningMaximum(rows: { key: bigint; value: bigint }[]): void {
 /** Something that is on, can be turned off, and perhaps on again. */
 interface Switch {
   turn(to: 'on' | 'off', effect: Span): void
-  wasTouched(): boolean
   /** Off at every moment of the span, in every order of the changes that is possible. */
   certainlyOff(during: Span): boolean
   certainlyOn(during: Span): boolean
@@ -179,11 +178,8 @@ function newSwitch(): Switch {
   // Possible changes by when they were asked for, certain ones by when they were acknowledged.
   const possible = { on: latest(INITIALLY), off: latest(NEVER) }
   const certain = { on: latest(INITIALLY), off: latest(NEVER) }
-  let touched = false
   return {
-    wasTouched: () => touched,
     turn(to, effect) {
-      touched = true
       possible[to].add(effect.from, effect.to)
       if (effect.to < FOREVER) certain[to].add(effect.to, effect.from)
     },
@@ -194,7 +190,9 @@ function newSwitch(): Switch {
   }
 }
 
-/** Switches made when first named: most tokens never need most of theirs. */
+const UNTOUCHED: Pick<Switch, 'certainlyOff' | 'certainlyOn'> = newSwitch()
+
+/** Switches are made when first turned: most tokens never need most of theirs. */
 class Switches extends Map<string, Switch> {
   named(name: string): Switch {
     const known = this.get(name)
@@ -213,14 +211,10 @@ interface Token {
   provision: Span | null
   subject: string | undefined
   expiry: Span | null
-  revoked: Switch
-  rotated: Switch
-  disabled: Switch
-  expired: Switch
+  /** `revoked`, `rotated`, `disabled`, `expired`: what it is when one is off. */
+  switches: Switches
   scopes: Switches
   rotations: Entry[]
-  /** All that must be on, each with what to call it when off; gathered when first asked about. */
-  switches?: [string, Switch][]
 }
 
 interface World {
@@ -253,7 +247,7 @@ function readChanges(history: Iterable<Entry>, toleranceNs: bigint): World {
   for (const entry of changes) if (entry.f === 'rotate') readRotation(entry, world, toleranceNs)
   const bySubject = new Map<string, Token[]>()
   for (const token of world.tokens.values()) {
-    if (token.expiry) token.expired.turn('off', token.expiry)
+    if (token.expiry) token.switches.named('expired').turn('off', token.expiry)
     if (token.subject === undefined) continue
     const siblings = bySubject.get(token.subject) ?? []
     bySubject.set(token.subject, siblings)
@@ -276,10 +270,7 @@ function tokenNamed(name: string | undefined, world: World): Token {
     provision: null,
     subject: undefined,
     expiry: null,
-    revoked: newSwitch(),
-    rotated: newSwitch(),
-    disabled: newSwitch(),
-    expired: newSwitch(),
+    switches: new Switches(),
     scopes: new Switches(),
     rotations: [],
   }
@@ -310,10 +301,12 @@ function readProvision(entry: Entry, world: World, toleranceNs: bigint): void {
 function readRotation(entry: Entry, world: World, toleranceNs: bigint): void {
   const token = tokenNamed(entry.token, world)
   token.rotations.push(entry)
-  token.rotated.turn(
-    'off',
-    entry.graceMs ? shifted(spanOf(entry), nanoseconds(entry.graceMs), toleranceNs) : spanOf(entry),
-  )
+  token.switches
+    .named('rotated')
+    .turn(
+      'off',
+      entry.graceMs ? shifted(spanOf(entry), nanoseconds(entry.graceMs), toleranceNs) : spanOf(entry),
+    )
   if (entry.outcome !== 'ok') return
   const successor = tokenNamed(successorOf(entry), world)
   provisioned(successor, spanOf(entry))
@@ -333,8 +326,9 @@ function changeToken(entry: Entry, token: Token, world: World): void {
   turnSwitch(entry, token, effect)
   for (const { heir, rotation } of heirsOf(token, world)) {
     if (effect.to < rotation.invokedAt) {
-      // What was narrowed before stays narrow. Enabling or disabling came before the heir was; revoking, see judgeRotations.
-      if (entry.f === 'narrow') turnSwitch(entry, heir, effect)
+      // What was narrowed before stays narrow. Enabling or disabling came before any heir was; revoking, see judgeRotations.
+      if (entry.f !== 'narrow') return
+      turnSwitch(entry, heir, effect)
     } else if (entry.f !== 'narrow') {
       // A service that rotates in place may have met the heir under its predecessor's id.
       turnSwitch(entry, heir, maybe(effect))
@@ -343,24 +337,22 @@ function changeToken(entry: Entry, token: Token, world: World): void {
 }
 
 function turnSwitch(entry: Entry, token: Token, effect: Span): void {
-  if (entry.f === 'revoke') token.revoked.turn('off', effect)
-  else if (entry.f === 'disable') token.disabled.turn('off', effect)
-  else if (entry.f === 'enable') token.disabled.turn('on', effect)
+  if (entry.f === 'revoke') token.switches.named('revoked').turn('off', effect)
+  else if (entry.f === 'disable') token.switches.named('disabled').turn('off', effect)
+  else if (entry.f === 'enable') token.switches.named('disabled').turn('on', effect)
   else for (const scope of entry.scopes ?? []) token.scopes.named(scope).turn('off', effect)
 }
 
-function* heirsOf(
-  token: Token,
-  world: World,
-  seen = new Set([token]),
-): Generator<{ heir: Token; rotation: Entry }> {
-  for (const rotation of token.rotations) {
-    if (rotation.outcome !== 'ok') continue
-    const heir = tokenNamed(successorOf(rotation), world)
-    if (seen.has(heir)) continue
-    seen.add(heir)
-    yield { heir, rotation }
-    yield* heirsOf(heir, world, seen)
+/** The successors, and theirs; not by recursion, for a token may be rotated ten thousand times. */
+function* heirsOf(token: Token, world: World): Generator<{ heir: Token; rotation: Entry }> {
+  const seen = new Set([token])
+  for (const ancestor of seen) {
+    for (const rotation of ancestor.rotations) {
+      if (rotation.outcome !== 'ok') continue
+      const heir = tokenNamed(successorOf(rotation), world)
+      if (!seen.has(heir)) yield { heir, rotation }
+      seen.add(heir)
+    }
   }
 }
 
@@ -375,7 +367,7 @@ function changeSubject(entry: Entry, world: World, bySubject: Map<string, Token[
       // It takes what exists: surely what was there before it began, surely nothing that began after it ended.
       const born = token.provision ?? { from: NEVER, to: FOREVER }
       if (born.from > effect.to) continue
-      token.revoked.turn('off', born.to < effect.from ? effect : maybe(effect))
+      token.switches.named('revoked').turn('off', born.to < effect.from ? effect : maybe(effect))
     }
   } else throw new Error(`No invariant speaks of ${f} for a whole subject`)
 }
@@ -408,8 +400,10 @@ function judgeAnswer(entry: Entry, world: World, { expect }: Findings): void {
   const { active, scopes = [] } = entry.result
   const token = tokenNamed(entry.token, world)
   const during = { from: entry.invokedAt, to: entry.returnedAt }
-  token.switches ??= switchesOf(token, world)
-  const { switches } = token
+  const subject = token.subject === undefined ? undefined : world.subjects.get(token.subject)
+  const switches = subject
+    ? [...token.switches, ['disabled with its subject', subject] as const]
+    : [...token.switches]
   const blame = { token: token.name, entry }
 
   const off = switches.find(([, one]) => one.certainlyOff(during))
@@ -429,17 +423,7 @@ function judgeAnswer(entry: Entry, world: World, { expect }: Findings): void {
     expect('I2', active, { ...blame, why: 'inactive while it was good' })
 }
 
-function switchesOf(token: Token, world: World): [string, Switch][] {
-  const all: [string, Switch][] = [
-    ['revoked', token.revoked],
-    ['rotated', token.rotated],
-    ['disabled', token.disabled],
-    ['expired', token.expired],
-  ]
-  const subject = token.subject === undefined ? undefined : world.subjects.get(token.subject)
-  if (subject) all.push(['disabled with its subject', subject])
-  return all.filter(([, one]) => one.wasTouched())
-}
+const switchOf = (token: Token, name: string) => token.switches.get(name) ?? UNTOUCHED
 
 function judgeRotations(world: World, final: FinalState | undefined, { expect }: Findings): void {
   const rowsByPredecessor = new Map<string, string[]>()
@@ -450,7 +434,7 @@ function judgeRotations(world: World, final: FinalState | undefined, { expect }:
   for (const token of [...world.tokens.values()]) {
     const acknowledged = token.rotations.filter(({ outcome }) => outcome === 'ok')
     for (const rotation of acknowledged) {
-      if (token.revoked.certainlyOff(spanOf(rotation)))
+      if (switchOf(token, 'revoked').certainlyOff(spanOf(rotation)))
         expect('I1', false, { token: token.name, entry: rotation, why: 'rotated after it was revoked' })
     }
     const told = new Set(acknowledged.map(successorOf))
@@ -459,7 +443,6 @@ function judgeRotations(world: World, final: FinalState | undefined, { expect }:
     if (token.rotations.length === 0 && all.size === 0) continue
     const isRight =
       all.size <= 1 &&
-      stored.length <= 1 &&
       (token.rotations.length > 0 || all.size === 0) &&
       (!final || told.size === 0 || stored.length === 1)
     expect('I4', isRight, {
@@ -488,18 +471,19 @@ function judgeFinalState(world: World, final: FinalState, findings: Findings): v
 function judgeExistence(token: Token, rows: number, { expect }: Findings): void {
   const acknowledged = token.provision !== null && token.provision.to < FOREVER
   // What has expired may have been cleaned away.
-  const mustExist = (acknowledged || token.revoked.certainlyOff(THE_END)) && token.expiry === null
+  const mustExist =
+    (acknowledged || switchOf(token, 'revoked').certainlyOff(THE_END)) && token.expiry === null
   const why = rows === 0 ? 'acknowledged, but not in the database' : `${rows} rows for one provision`
   if (mustExist || rows > 1) expect('I3', rows === 1, { token: token.name, why })
 }
 
 function judgeRow(token: Token, row: FinalToken, findings: Findings): void {
   // A rotation may be stored as a revocation of the old secret; then `revoked` says nothing against it.
-  const mayBeRotated = !token.rotated.certainlyOn(THE_END)
+  const mayBeRotated = !switchOf(token, 'rotated').certainlyOn(THE_END)
   if (!(row.revoked && mayBeRotated))
-    judgeFlag(token.revoked, row.revoked, { token: token.name, what: 'revoked' }, findings)
+    judgeFlag(switchOf(token, 'revoked'), row.revoked, { token: token.name, what: 'revoked' }, findings)
   if (row.disabled !== undefined)
-    judgeFlag(token.disabled, row.disabled, { token: token.name, what: 'disabled' }, findings)
+    judgeFlag(switchOf(token, 'disabled'), row.disabled, { token: token.name, what: 'disabled' }, findings)
   for (const [scope, one] of row.scopes ? token.scopes : []) {
     if (one.certainlyOff(THE_END))
       findings.expect('I3', !row.scopes?.includes(scope), {
@@ -510,7 +494,7 @@ function judgeRow(token: Token, row: FinalToken, findings: Findings): void {
 }
 
 function judgeFlag(
-  one: Switch,
+  one: Pick<Switch, 'certainlyOff' | 'certainlyOn'>,
   isOff: boolean,
   { token, what }: { token: string; what: string },
   { expect }: Findings,

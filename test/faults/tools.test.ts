@@ -223,6 +223,37 @@ t.test('blackhole: what is held is bounded, the sender feels it, and nothing is 
   t.ok(cut.client.received === big)
 })
 
+t.test('pass: a reader who stops is felt by the writer, as without a proxy', async (t) => {
+  const { proxy, taps, pair, fence } = await stage(t)
+  const slow = await pair()
+  const other = await pair()
+  slow.client.socket.pause()
+  const tapped = once(taps, 'down')
+  const megabytes = 64
+  for (let n = 0; n < megabytes; n++) slow.far.socket.write(Buffer.alloc(1024 * 1024, 'x'))
+  await tapped
+  for (let n = 0; n < 200; n++) await fence(other.client)
+  const { sentBytes, heldBytes } = proxy.connections().find(slow.is)!
+  t.ok(sentBytes.down + heldBytes.down < (megabytes / 2) * 1024 * 1024)
+  t.ok(heldBytes.down >= 1024 * 1024 && heldBytes.down <= 2 * 1024 * 1024)
+  slow.client.socket.destroy()
+  await slow.far.until(({ closed }) => closed)
+})
+
+t.test('the latest choice wins, and a mode for all forgets every choice', async (t) => {
+  const { proxy, pair } = await stage(t)
+  const one = await pair()
+  const modeNow = () => proxy.connections().find(one.is)?.mode
+  const everyone = () => true
+  await proxy.mode(blackhole, one.is)
+  await proxy.mode(dropUp, everyone)
+  t.equal(modeNow(), dropUp)
+  await proxy.mode(dropDown, one.is)
+  t.equal(modeNow(), dropDown)
+  await proxy.mode(pass)
+  t.equal(modeNow(), pass)
+})
+
 t.test('drop upstream only: the server is heard and does not hear', async (t) => {
   const { proxy, taps, pair } = await stage(t)
   const one = await pair()
@@ -596,6 +627,16 @@ t.test('what an answer may say, by what was done to the token', async (t) => {
   t.same(answersAt(['disable', 'x', 5, 6], ['enable', 'x', 6, 8]), either, 'both orders are possible')
   t.same(answersAt(['disable', 'x', 5, null], ['enable', 'x', 7, 8]), either, 'the disable may come late')
   t.same(answersAt(['enable', 'x', 5, 6], ['disable', 'x', 7, 8]), mustBeNo)
+  t.same(answersAt(['enable', 'x', 5, 6], ['disable', 'x', 6, 8]), either)
+  t.same(
+    answersAt(['enable', 'x', 5, 90], ['enable', 'x', 10, 20], ['disable', 'x', 30, 40]),
+    either,
+    'the first enable may be the last to work',
+  )
+  t.same(answersAt(['provision', 'x', 50, 105]), mustBeYes, 'a retry of the provision takes nothing back')
+  t.equal(found(made(['provision', 'x', 1, 7], ['introspect', 'x', 7, 8, no])), '', 'asked too early')
+  t.equal(found(made(['provision', 'x', 1, 6], ['introspect', 'x', 7, 8, no])), 'I2 x')
+  t.equal(found(made(['provision', 'x', 1, null], ['introspect', 'x', 7, 8, no])), '')
   t.same(answersAt(['disable', 'x', 5, 6], ['enable', 'x', 7, 8], ['disable', 'x', 9, 10]), mustBeNo)
   t.same(
     answersAt(['revoke', 'x', 5, 6], ['enable', 'x', 7, 8]),
@@ -612,6 +653,17 @@ t.test('expiry and grace leave room for what the clocks cannot say', async (t) =
   t.equal(expiring(5009, yes), '')
   t.equal(expiring(3998, yes), '', 'a second of tolerance')
   t.equal(expiring(3900, yes), 'I1 x')
+  t.equal(
+    found(
+      made(
+        ['provision', 'x', 1, 3, {}, { lifetimeMs: 3000 }],
+        ['rotate', 'x', 5, 6, { successor: 'y' }],
+        ['introspect', 'y', 5000, 5010, yes],
+      ),
+    ),
+    'I1 y',
+    'a successor does not live longer',
+  )
   const grace = (graceMs: number, answer: Answer) =>
     found(
       made(
@@ -731,6 +783,17 @@ t.test('the final state keeps what was acknowledged, and invents nothing', async
   t.equal(ends([], row('x', { revoked: true })), 'I3 x', 'nobody asked')
   t.equal(ends([['revoke', 'x', 5, 6]], row('x')), 'I3 x')
   t.equal(ends([['revoke', 'x', 5, 6]], row('x', { revoked: true })), '')
+  t.equal(
+    ends(
+      [
+        ['revoke', 'x', 5, 9],
+        ['rotate', 'x', 5, null],
+      ],
+      row('x'),
+    ),
+    'I3 x',
+    'a rotation that may have been does not excuse a lost revoke',
+  )
   for (const revoked of [true, false]) t.equal(ends([['revoke', 'x', 5, null]], row('x', { revoked })), '')
   t.equal(ends([['disable', 'x', 5, 6]], row('x', { disabled: false })), 'I3 x')
   t.equal(
@@ -1039,7 +1102,7 @@ t.test('on one switch, the verdict is that of trying every order; on two, never 
     .tuple(fc.nat(30), fc.integer({ min: 1, max: 20 }))
     .map(([from, long]) => [from, from + long])
   const changesOf = (...actions: Action[]) =>
-    fc.array(fc.tuple(fc.constantFrom(...actions), span, fc.boolean()), { maxLength: 5 })
+    fc.array(fc.tuple(fc.constantFrom(...actions), span, fc.boolean()), { maxLength: 5, size: 'max' })
   const seen = { right: 0, wrong: 0 }
   fc.assert(
     fc.property(
@@ -1086,7 +1149,7 @@ function isExplained(changes: Entry[], answer: Entry, active: boolean): boolean 
   return goOn(changes, state)
 }
 
-t.test('half a million operations are no matter', async (t) => {
+t.test('two hundred thousand operations are no matter', async (t) => {
   const entries: Entry[] = []
   const add = (f: Action, n: number, at: number, result: Answer = {}) =>
     entries.push({
@@ -1100,7 +1163,7 @@ t.test('half a million operations are no matter', async (t) => {
       outcome: 'ok',
       result,
     })
-  for (let n = 0; n < 50_000; n++) {
+  for (let n = 0; n < 20_000; n++) {
     add('provision', n, n * 20)
     for (let k = 1; k < 5; k++) add('introspect', n, n * 20 + k * 2, yes)
     add('revoke', n, n * 20 + 10)
@@ -1109,6 +1172,6 @@ t.test('half a million operations are no matter', async (t) => {
   const startedAt = performance.now()
   const verdict = check(entries)
   t.comment(`${entries.length} operations in ${Math.round(performance.now() - startedAt)} ms`)
-  t.same(verdict.judged, { I1: 200_000, I2: 200_000, I3: 0, I4: 0 })
+  t.same(verdict.judged, { I1: 80_000, I2: 80_000, I3: 0, I4: 0 })
   t.same(verdict.violations, [])
 })

@@ -22,9 +22,9 @@ try {
 }
 
 async function migrateUrl(url: string): Promise<void> {
-  const db = await openPostgres(url)
-  await migrate(db)
-  await db.destroy()
+  const store = await openPostgres(url)
+  await migrate(store.db)
+  await store.close()
 }
 
 async function startSharedServer(): Promise<void> {

@@ -60,7 +60,7 @@ export async function startLatchkey(
   const running = await start(readConfig(settings), {
     logger,
     now: () => clock.now,
-    store: await freshStore(t, engine),
+    store: await freshStore(t, engine, env['DATABASE_URL']),
   })
   t.teardown(() => running.stop())
   const admin = await running.makeAdminToken()
@@ -88,22 +88,25 @@ export async function startLatchkey(
   }
 }
 
-async function freshStore(t: Test, engine: Engine): Promise<Store> {
+/** @param address of a database that the test sees to itself, as when it stands behind a proxy */
+async function freshStore(t: Test, engine: Engine, address: string | undefined): Promise<Store> {
   // 'postgres' for both: an in-memory store has no directory to keep a secret and an admin token in.
-  if (engine === 'pglite') {
-    const db = await freshPglite()
-    return { engine: 'postgres', db, close: () => db.destroy() }
-  }
+  if (engine === 'pglite') return { ...(await freshPglite()), engine: 'postgres' }
+  if (address !== undefined) return openPostgres(address)
   const { url, drop } = await freshPostgresUrl()
   t.teardown(drop)
-  const db = await openPostgres(url)
-  return { engine: 'postgres', db, close: () => db.destroy() }
+  return openPostgres(url)
 }
 
 async function answer(response: Response): Promise<Answer> {
   const text = await response.text()
   const isJson = /json/.test(response.headers.get('content-type') ?? '')
-  return { status: response.status, headers: response.headers, text, body: isJson ? JSON.parse(text) : null }
+  return {
+    status: response.status,
+    headers: response.headers,
+    text,
+    body: isJson && text !== '' ? JSON.parse(text) : null,
+  }
 }
 
 /** Registers the service `posts` with posts:read and posts:write; returns its client credentials. */

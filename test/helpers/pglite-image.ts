@@ -6,8 +6,8 @@ import { PGlite } from '@electric-sql/pglite'
 import { Kysely } from 'kysely'
 import { openPglite } from '../../src/db/embedded.ts'
 import { migrate } from '../../src/db/migrate.ts'
+import type { Store } from '../../src/db/open.ts'
 import { pgliteDialect } from '../../src/db/pglite-dialect.ts'
-import type { Db } from '../../src/db/tables.ts'
 
 const file = fileURLToPath(new URL('../../.tap/pglite-image.tar', import.meta.url))
 
@@ -22,6 +22,6 @@ export async function makeImage(): Promise<void> {
 }
 
 /** A store of its own for one test file, in memory. */
-export async function freshPglite(): Promise<Db> {
+export async function freshPglite(): Promise<Store> {
   return openPglite('memory://', new Blob([await readFile(file)]))
 }

@@ -1,15 +1,17 @@
-// What memory knows about tokens: facts by the hash of a secret, at most `capacity` of them, the least recently
+// What memory knows about tokens: facts by the digest of a secret, at most `capacity` of them, the least recently
 // looked for making room. Plain data: no clock, no lease, no SQL. Whether memory may be believed is the lease's
 // business, what may enter it the fill fence's, and what the facts mean policy's.
 
-import type { Facts, TokenType } from '../policy/facts.ts'
+import type { Facts, TokenType } from '../../policy/facts.ts'
 import { Clock } from './clock.ts'
 import { Interned } from './interned.ts'
-import { assertKey, type Key, loadKey } from './key.ts'
 import { assertTime, hashTokenId, Records } from './records.ts'
 import { MAX_SLOTS, SlotIndex } from './slot-index.ts'
 import { Subjects } from './subjects.ts'
 import { packTokenId } from './token-id.ts'
+
+/** The 32 bytes of a secret's stored digest, as eight words. All of them are compared. */
+export type Key = Int32Array
 
 /** Two kinds of things that repeat together. One object for each pair costs a token 4 bytes instead of 8. */
 type Grant = {
@@ -68,35 +70,42 @@ export function createFactStore({ capacity }: { capacity: number }): FactStore {
   const grants = new Interned<Grant>()
   const origins = new Interned<Origin>()
   const clock = new Clock(capacity)
-  const keyWords = new Int32Array(8)
   const idWords = new Int32Array(4)
 
   const grant = (slot: number): Grant => grants.value(records.grant(slot))
   const origin = (slot: number): Origin => origins.value(records.origin(slot))
 
   function slotOf(key: Key): number {
-    loadKey(key, keyWords)
-    const hash = keyWords[0]!
-    for (let at = byKey.first(hash); at >= 0; at = byKey.next(at, hash)) {
-      const slot = byKey.slotAt(at)
-      if (records.hasKey(slot, keyWords)) return slot
+    const hash = key[0]!
+    const index = byKey.of(hash)
+    for (let at = index.first(hash); at >= 0; at = index.next(at, hash)) {
+      const slot = index.slotAt(at)
+      if (records.hasKey(slot, key)) return slot
     }
     return -1
   }
 
   function slotOfToken(): number {
     const hash = hashTokenId(idWords[0]!, idWords[1]!, idWords[2]!, idWords[3]!)
-    for (let at = byTokenId.first(hash); at >= 0; at = byTokenId.next(at, hash)) {
-      const slot = byTokenId.slotAt(at)
+    const index = byTokenId.of(hash)
+    for (let at = index.first(hash); at >= 0; at = index.next(at, hash)) {
+      const slot = index.slotAt(at)
       if (records.hasTokenId(slot, idWords)) return slot
     }
     return -1
   }
 
+  function link(slot: number): void {
+    const [keyHash, tokenIdHash] = [records.keyHash(slot), records.tokenIdHash(slot)]
+    byKey.of(keyHash).add(slot, keyHash)
+    byTokenId.of(tokenIdHash).add(slot, tokenIdHash)
+  }
+
   /** Nothing refers to this slot any more, and it to nothing; its words are still there. */
   function unlink(slot: number): void {
-    byKey.remove(slot, records.keyHash(slot))
-    byTokenId.remove(slot, records.tokenIdHash(slot))
+    const [keyHash, tokenIdHash] = [records.keyHash(slot), records.tokenIdHash(slot)]
+    byKey.of(keyHash).remove(slot, keyHash)
+    byTokenId.of(tokenIdHash).remove(slot, tokenIdHash)
     subjects.release(records.subject(slot))
     grants.release(records.grant(slot))
     origins.release(records.origin(slot))
@@ -107,8 +116,9 @@ export function createFactStore({ capacity }: { capacity: number }): FactStore {
     unlink(slot)
     const last = records.size - 1
     if (slot !== last) {
-      byKey.move(last, slot, records.keyHash(last))
-      byTokenId.move(last, slot, records.tokenIdHash(last))
+      const [keyHash, tokenIdHash] = [records.keyHash(last), records.tokenIdHash(last)]
+      byKey.of(keyHash).move(last, slot, keyHash)
+      byTokenId.of(tokenIdHash).move(last, slot, tokenIdHash)
       records.copy(last, slot)
     }
     clock.move(last, slot)
@@ -123,7 +133,7 @@ export function createFactStore({ capacity }: { capacity: number }): FactStore {
   }
 
   function set(key: Key, facts: Facts): void {
-    assertKey(key)
+    if (key.length !== 8) throw new RangeError('a key is eight words')
     for (const time of [facts.createdAt, facts.expireAt, facts.endsAt]) assertTime(time)
     packTokenId(facts.tokenId, idWords)
     const known = slotOf(key)
@@ -134,9 +144,8 @@ export function createFactStore({ capacity }: { capacity: number }): FactStore {
     }
     if (known >= 0) unlink(known)
     const slot = known >= 0 ? known : freeSlot()
-    records.write(slot, keyWords, idWords, facts, references)
-    byKey.add(slot, records.keyHash(slot))
-    byTokenId.add(slot, records.tokenIdHash(slot))
+    records.write(slot, key, idWords, facts, references)
+    link(slot)
   }
 
   return {

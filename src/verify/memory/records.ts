@@ -1,7 +1,7 @@
 // The records themselves: a dense array of fixed size records, slots 0 to size - 1, in chunks of typed arrays.
 // It packs and unpacks words and knows no key lookup, no counting of references and no eviction: that is store.ts.
 
-import type { Facts, TokenType } from '../policy/facts.ts'
+import type { Facts, TokenType } from '../../policy/facts.ts'
 import { unpackTokenId } from './token-id.ts'
 
 /** What a record refers to by number. */

@@ -8,20 +8,54 @@ export const MAX_SLOTS = 0xffffff - 1
 const MIN_CELLS = 16
 const MAX_LOAD = 2 / 3
 const HASH_SPACE = 2 ** 32
+const SHARD_SLOTS = 4096
+/** Four standard deviations of what hashes put into one shard. */
+const UNEVENNESS = 1 + 4 / Math.sqrt(SHARD_SLOTS)
 
+/**
+ * A table for each few thousand slots, by the upper bits of the hash: so growing moves some thousand slots at a
+ * time. One table for a million would stop the process for a quarter of a second.
+ */
 export class SlotIndex {
-  readonly #hashOf: (slot: number) => number
-  readonly #maxCells: number
-  #cells = new Uint32Array(MIN_CELLS)
-  #scale = MIN_CELLS / HASH_SPACE
-  #count = 0
+  readonly #shards: readonly Shard[]
+  readonly #shift: number
 
   /** `hashOf` must keep answering for every slot in the index: deletion and growth ask again. */
   constructor(maxSlots: number, hashOf: (slot: number) => number) {
     if (maxSlots > MAX_SLOTS) throw new RangeError(`at most ${MAX_SLOTS} slots can be indexed`)
+    const bits = Math.max(0, Math.floor(Math.log2(maxSlots / SHARD_SLOTS)))
+    const expected = maxSlots / 2 ** bits
+    this.#shards = Array.from({ length: 2 ** bits }, () => new Shard(expected, bits, hashOf))
+    this.#shift = 32 - bits
+  }
+
+  get bytes(): number {
+    return this.#shards.reduce((sum, shard) => sum + shard.bytes, 0)
+  }
+
+  /** Where to look for this hash, and to add, move and remove slots that have it. */
+  of(hash: number): Shard {
+    // Shifting by 32 is shifting by nothing, in JavaScript.
+    return this.#shards[this.#shift === 32 ? 0 : hash >>> this.#shift]!
+  }
+
+  clear(): void {
+    for (const shard of this.#shards) shard.clear()
+  }
+}
+
+export class Shard {
+  readonly #hashOf: (slot: number) => number
+  readonly #shift: number
+  readonly #expectedCells: number
+  #cells = new Uint32Array(MIN_CELLS)
+  #scale = MIN_CELLS / HASH_SPACE
+  #count = 0
+
+  constructor(expectedSlots: number, shift: number, hashOf: (slot: number) => number) {
     this.#hashOf = hashOf
-    // Exactly as large as its bound needs: powers of two would waste up to half of it.
-    this.#maxCells = Math.max(MIN_CELLS, Math.ceil(maxSlots / MAX_LOAD) + 1)
+    this.#shift = shift
+    this.#expectedCells = Math.max(MIN_CELLS, Math.ceil((expectedSlots * UNEVENNESS) / MAX_LOAD))
   }
 
   get bytes(): number {
@@ -43,8 +77,7 @@ export class SlotIndex {
   }
 
   add(slot: number, hash: number): void {
-    const cells = this.#cells.length
-    if (this.#count + 1 > cells * MAX_LOAD) this.#resize(Math.min(Math.ceil(cells * 1.5), this.#maxCells))
+    if (this.#count + 1 > this.#cells.length * MAX_LOAD) this.#resize(this.#nextSize())
     this.#insert(slot, hash)
     this.#count++
   }
@@ -87,9 +120,9 @@ export class SlotIndex {
     return -1
   }
 
-  /** The hash as a fraction of the table: any size will do, and growing keeps neighbours neighbours. */
+  /** The rest of the hash as a fraction of the table, so that any size will do. */
   #home(hash: number): number {
-    return ((hash >>> 0) * this.#scale) >>> 0
+    return (((hash << this.#shift) >>> 0) * this.#scale) >>> 0
   }
 
   #after(at: number): number {
@@ -113,25 +146,21 @@ export class SlotIndex {
     this.#cells[at] = cell(slot, hash)
   }
 
-  /**
-   * In the order of slots, not of cells: then the records are read one after the other, and a million take tens of
-   * milliseconds instead of hundreds.
-   */
-  #resize(size: number): void {
-    const live = this.#liveSlots()
-    this.#cells = new Uint32Array(size)
-    this.#scale = size / HASH_SPACE
-    for (let slot = 0; slot < live.length; slot++) {
-      if (live[slot] === 1) this.#insert(slot, this.#hashOf(slot))
-    }
+  /** Ends at what a full store needs: powers of two would waste up to half of it. */
+  #nextSize(): number {
+    const larger = Math.ceil(this.#cells.length * 1.5)
+    return this.#cells.length < this.#expectedCells ? Math.min(larger, this.#expectedCells) : larger
   }
 
-  #liveSlots(): Uint8Array {
-    let last = 0
-    for (const found of this.#cells) last = Math.max(last, found & 0xffffff)
-    const live = new Uint8Array(last)
-    for (const found of this.#cells) if (found !== 0) live[(found & 0xffffff) - 1] = 1
-    return live
+  #resize(size: number): void {
+    const old = this.#cells
+    this.#cells = new Uint32Array(size)
+    this.#scale = size / HASH_SPACE
+    for (const found of old) {
+      if (found === 0) continue
+      const slot = (found & 0xffffff) - 1
+      this.#insert(slot, this.#hashOf(slot))
+    }
   }
 }
 

@@ -60,7 +60,7 @@ export class Subjects {
     this.#columns[id * STRIDE + POSITION] = position
     this.#columns[id * STRIDE + REFERENCES] = 1
     this.#columns[id * STRIDE + HASH] = hash
-    this.#index.add(id, hash)
+    this.#index.of(hash).add(id, hash)
     this.#size++
     return id
   }
@@ -76,7 +76,8 @@ export class Subjects {
   release(id: number): void {
     const at = id * STRIDE
     if (--this.#columns[at + REFERENCES]! > 0) return
-    this.#index.remove(id, this.#columns[at + HASH]!)
+    const hash = this.#columns[at + HASH]!
+    this.#index.of(hash).remove(id, hash)
     this.#log.free(this.#columns[at + POSITION]!)
     this.#columns[at + POSITION] = this.#nextFree
     this.#nextFree = id + 1
@@ -91,8 +92,9 @@ export class Subjects {
   }
 
   #find(subject: string, hash: number): number {
-    for (let at = this.#index.first(hash); at >= 0; at = this.#index.next(at, hash)) {
-      const id = this.#index.slotAt(at)
+    const index = this.#index.of(hash)
+    for (let at = index.first(hash); at >= 0; at = index.next(at, hash)) {
+      const id = index.slotAt(at)
       if (this.#columns[id * STRIDE + HASH] === hash && this.read(id) === subject) return id
     }
     return -1

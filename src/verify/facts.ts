@@ -1,0 +1,115 @@
+// From a secret to the facts about its token: memory, else the database. It keeps what it read only as far as the
+// fence admits, and answers nothing without the lease. What the facts mean is policy's.
+import { LRUCache } from 'lru-cache'
+import type { Invalidation } from '../db/change.ts'
+import { Problem } from '../http/problem.ts'
+import type { Facts } from '../policy/facts.ts'
+import type { KeyRing } from '../token/key-ring.ts'
+import type { Fence } from './fence.ts'
+import { createFlights, type Flights, type ReadFacts } from './flights.ts'
+import type { Lease } from './lease.ts'
+import type { FactStore } from './memory/store.ts'
+import type { Sabotage } from './replicas.ts'
+
+export type FactsSource = {
+  /** null: no such token. A promise only when something must be waited for; rejects with Problem unavailable. */
+  factsOf(secret: string): Facts | null | Promise<Facts | null>
+  forget(what: readonly Invalidation[]): void
+  forgetAll(): void
+  /** Takes facts that were read for no request, as far as they are still true. @param mark from before the read */
+  remember(digest: Int32Array, facts: Facts, mark: number): void
+}
+
+export type FactsDependencies = {
+  readonly ring: KeyRing
+  readonly memory: FactStore
+  readonly fence: Fence
+  readonly lease: Lease
+  readonly readFacts: ReadFacts
+  readonly monotonic: () => number
+  readonly sabotage: ReadonlySet<Sabotage>
+}
+
+/** An unknown secret is remembered as such: it is cheap to present, and cannot come to exist by chance. */
+const unknownKept = 10_000
+const unknownMs = 5_000
+const mostReads = 3
+
+export function createFactsSource(dependencies: FactsDependencies): FactsSource {
+  const { ring, memory, fence, lease, monotonic, sabotage } = dependencies
+  const flights: Flights = createFlights(dependencies.readFacts, fence, monotonic, sabotage)
+  const unknown = new LRUCache<string, true>({ max: unknownKept, ttl: unknownMs, perf: { now: monotonic } })
+  const words = new Int32Array(8)
+
+  function recalled(secret: string): Facts | undefined {
+    for (const digester of ring.digesters) {
+      digester.into(secret, words)
+      const slot = memory.find(words)
+      if (slot >= 0) return memory.read(slot)
+    }
+    return undefined
+  }
+
+  async function read(secret: string): Promise<Facts | null> {
+    const digests = ring.digests(secret)
+    const key = digests[0]!.toString('latin1')
+    for (let tries = 1; ; tries++) {
+      if (!(await lease.wait())) throw unavailable()
+      const known = recalled(secret)
+      if (known) return known
+      if (unknown.has(key)) return null
+      const mark = fence.mark()
+      const facts = await flights.read(key, digests)
+      const admitted =
+        facts === null ? fence.unchangedSince(mark) : sabotage.has('no-fence') || fence.admits(facts, mark)
+      if (admitted) keep(key, digests, facts)
+      // The lease may have run out meanwhile, and with it the right to say anything. A read that was overtaken by a
+      // change is made again; in the end what it saw may be said, for the request began before that change too.
+      const mayAnswer = sabotage.has('no-recheck') || lease.holds()
+      if (mayAnswer && (admitted || tries === mostReads)) return facts
+      if (tries === mostReads) throw unavailable()
+    }
+  }
+
+  /** Under the current key, whichever it was found by: that is looked for first. */
+  function keep(key: string, digests: readonly Buffer[], facts: Facts | null): void {
+    if (facts === null) unknown.set(key, true)
+    else memory.set(wordsOf(digests[0]!), facts)
+  }
+
+  return {
+    factsOf(secret) {
+      return (lease.holds() ? recalled(secret) : undefined) ?? read(secret)
+    },
+    forget(what) {
+      for (const one of what) {
+        fence.raise(one)
+        if (one.kind === 'token') memory.deleteToken(one.id)
+        else if (one.kind === 'subject') memory.deleteSubject(one.id)
+        else if (one.kind === 'scopes') memory.clear()
+      }
+      unknown.clear()
+    },
+    forgetAll() {
+      fence.raiseAll()
+      memory.clear()
+      unknown.clear()
+    },
+    remember(digest, facts, mark) {
+      if (fence.admits(facts, mark)) memory.set(digest, facts)
+    },
+  }
+}
+
+function wordsOf(digest: Buffer): Int32Array {
+  const words = new Int32Array(8)
+  for (let word = 0; word < 8; word++) words[word] = digest.readInt32LE(word * 4)
+  return words
+}
+
+function unavailable(): Problem {
+  return new Problem(
+    'unavailable',
+    'This replica cannot know at the moment whether the token is good. Try again.',
+  )
+}

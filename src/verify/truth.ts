@@ -1,0 +1,63 @@
+// Puts together what a replica needs to answer from memory and still be right: memory, fence, lease, and the other
+// replicas where there are any.
+
+import type { Invalidation } from '../db/change.ts'
+import { newId } from '../db/ids.ts'
+import type { Store } from '../db/open.ts'
+import type { Logger } from '../observe/logger.ts'
+import type { KeyRing } from '../token/key-ring.ts'
+import { createFactsSource, type FactsSource } from './facts.ts'
+import { createFence } from './fence.ts'
+import { createLease, type Lease, soleLease } from './lease.ts'
+import { createLookup } from './lookup.ts'
+import { createFactStore } from './memory/store.ts'
+import { createReplicas, type Replicas, type Sabotage } from './replicas.ts'
+
+export type Truth = {
+  readonly lease: Lease
+  readonly replicas: Replicas | null
+  readonly facts: FactsSource
+  readonly forget: (what: readonly Invalidation[]) => void
+}
+
+/** Tokens remembered at most; about 90 bytes each, taken as they come. */
+const capacity = 1_000_000
+
+export function createTruth(
+  store: Store,
+  ring: KeyRing,
+  forgetCredentials: () => void,
+  logger: Logger,
+  sabotage: ReadonlySet<Sabotage>,
+): Truth {
+  const monotonic = () => performance.now()
+  const fence = createFence()
+  const granted = store.listen ? createLease(monotonic) : null
+  const lease = granted === null || sabotage.has('no-lease') ? soleLease : granted
+  const readFacts = createLookup(store.read)
+  const memory = createFactStore({ capacity })
+  const facts = createFactsSource({ ring, memory, fence, lease, readFacts, monotonic, sabotage })
+  const forget = (what: readonly Invalidation[]) => {
+    facts.forget(what)
+    if (what.some((one) => one.kind === 'services')) forgetCredentials()
+  }
+  const onForgetAll = () => {
+    facts.forgetAll()
+    forgetCredentials()
+  }
+  const onTrouble = (what: string, err: Error | null) => logger.warn({ err: err ?? undefined }, what)
+  const replicas =
+    store.listen && granted
+      ? createReplicas({
+          listen: store.listen,
+          self: newId('rep', Date.now()),
+          lease: granted,
+          monotonic,
+          onForget: forget,
+          onForgetAll,
+          onTrouble,
+          sabotage,
+        })
+      : null
+  return { lease, replicas, facts, forget }
+}

@@ -8,6 +8,7 @@ import type { Store } from './db/open.ts'
 import { type GuardDependencies, installGuard } from './guard/guard.ts'
 import { createWrite } from './guard/write.ts'
 import { createCursors } from './http/cursor.ts'
+import type { Lane } from './http/lane.ts'
 import { type App, createServer } from './http/server.ts'
 import type { Credentials } from './identity/credentials.ts'
 import { serviceById } from './identity/queries.ts'
@@ -15,6 +16,8 @@ import { serviceRoutes } from './identity/service-routes.ts'
 import { subjectRoutes } from './identity/subject-routes.ts'
 import { checkRoutes } from './introspection/check-routes.ts'
 import { discoveryRoutes } from './introspection/discovery.ts'
+import { createIntrospect } from './introspection/introspect.ts'
+import { introspectionLane } from './introspection/lane.ts'
 import { oauthRoutes } from './introspection/oauth-routes.ts'
 import { healthRoutes, type Readiness } from './observe/health.ts'
 import type { Logger } from './observe/logger.ts'
@@ -36,17 +39,21 @@ export type Parts = {
   readonly metrics: Metrics
   readonly readiness: Readiness
   readonly isStopping: () => boolean
+  /** Whether the hottest endpoints are answered in front of the router; tests try both ways. */
+  readonly lanes: boolean
   /** Epoch milliseconds. */
   readonly now: () => number
 }
 
 export async function buildApp(parts: Parts): Promise<App> {
-  const { config, issuer, version, ring, verify, change, credentials, metrics, now } = parts
+  const { config, issuer, version, ring, verify, change, credentials, logger, metrics, now } = parts
   const { db } = parts.store
-  const app = createServer(parts)
+  const lanes: Lane[] = []
+  const app = createServer({ ...parts, lanes })
   const guard: GuardDependencies = {
     verify,
     checkCredentials: credentials.check,
+    recallHeader: credentials.recall,
     serviceById: async (id) => {
       const row = await serviceById(db, id)
       return row ? { id: row.id, checksIp: row.checks_ip } : null
@@ -58,8 +65,8 @@ export async function buildApp(parts: Parts): Promise<App> {
   const cursors = createCursors(ring.subkey('cursor'))
   const onRevoked = () => metrics.revoked.inc()
   const onProvisioned = (type: string) => metrics.provisioned.inc({ type })
-  const onChecked = (door: string, active: boolean) =>
-    metrics.checks.inc({ door, result: active ? 'active' : 'inactive' })
+  const counters = checkCounters(metrics)
+  const onChecked = (door: Door, active: boolean) => counters[door][active ? 'active' : 'inactive'].inc()
 
   const endpoints = collectEndpoints(app)
   installGuard(app, guard)
@@ -68,7 +75,15 @@ export async function buildApp(parts: Parts): Promise<App> {
   const mint = { ring, prefix: config.tokenPrefix, neverAllowed: config.neverExpire === 'allow' }
   tokenRoutes(app, { db, write, mint, cursors, issuer, now, onProvisioned, onRevoked })
   checkRoutes(app, { verify, onChecked })
-  oauthRoutes(app, { db, change, guard, digests: ring.digests, issuer, now, onChecked, onRevoked })
+  const introspect = createIntrospect({
+    guard,
+    issuer,
+    onChecked: (active) => onChecked('introspect', active),
+  })
+  oauthRoutes(app, { db, change, guard, introspect, digests: ring.digests, now, onRevoked })
+  const onTrouble = (err: Error) => logger.error({ err }, 'introspection failed')
+  if (parts.lanes)
+    lanes.push(introspectionLane({ introspect, trustedProxies: config.trustedProxies, onTrouble }))
   discoveryRoutes(app, { db, issuer })
   serviceRoutes(app, { db, write, now })
   subjectRoutes(app, { db, write, now })
@@ -77,4 +92,15 @@ export async function buildApp(parts: Parts): Promise<App> {
   healthRoutes(app, parts.readiness)
   await apiPages(app)
   return app
+}
+
+type Door = 'introspect' | 'verify'
+
+/** Looked up once: a counter by its labels costs a microsecond each time. */
+function checkCounters({ checks }: Metrics) {
+  const of = (door: Door) => ({
+    active: checks.labels(door, 'active'),
+    inactive: checks.labels(door, 'inactive'),
+  })
+  return { introspect: of('introspect'), verify: of('verify') }
 }

@@ -47,6 +47,8 @@ export type StartOptions = {
   readonly store?: Store
   /** Tests take guards away, one at a time, to see that it shows. */
   readonly sabotage?: ReadonlySet<Sabotage>
+  /** false: every request goes through the router. */
+  readonly lanes?: boolean
 }
 
 const flushEveryMs = 2_000
@@ -78,21 +80,28 @@ export async function prepareStore(
 }
 
 async function startOn(store: Store, config: Config, options: StartOptions): Promise<Running> {
-  const { logger, sabotage = new Set() } = options
+  const { logger, sabotage = new Set(), lanes = true } = options
   const { db } = store
   const ring = await prepareStore(store, config, logger, options.now ?? Date.now)
 
   const port = config.port === 0 ? await freePort(config.host) : config.port
   const issuer = config.issuer ?? `http://localhost:${port}`
   const metrics = createMetrics(version)
+  const shape = secretShape([config.tokenPrefix, ...config.tokenPrefixesPast])
   const credentials = createCredentials(db, ring.subkey('client credentials'))
-  const { lease, replicas, facts, forget } = createTruth(store, ring, credentials.forget, logger, sabotage)
+  const { lease, replicas, facts, forget } = createTruth(
+    store,
+    ring,
+    shape,
+    credentials.forget,
+    logger,
+    sabotage,
+  )
   await replicas?.ready()
   const now = options.now ?? replicas?.now ?? Date.now
   const usage = createUsage(db, now)
   const change = createChange({ db: store.changes, replicas, forget })
   const verify = createVerify({
-    shape: secretShape([config.tokenPrefix, ...config.tokenPrefixesPast]),
     factsOf: facts.factsOf,
     note: usage.note,
     now,
@@ -121,6 +130,7 @@ async function startOn(store: Store, config: Config, options: StartOptions): Pro
     metrics,
     readiness,
     isStopping,
+    lanes,
     now,
   }
   const app = await buildApp(parts)

@@ -4,7 +4,7 @@ import type { FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import { type ClientIp, clientIp } from '../http/client-ip.ts'
 import { Problem } from '../http/problem.ts'
 import type { App } from '../http/server.ts'
-import type { ServiceIdentity } from '../identity/credentials.ts'
+import type { Credentials, ServiceIdentity } from '../identity/credentials.ts'
 import { ownServiceId } from '../identity/own-scopes.ts'
 import type { Asker, Verdict } from '../policy/judge.ts'
 import type { Range } from '../policy/network.ts'
@@ -22,7 +22,9 @@ declare module 'fastify' {
 
 export type GuardDependencies = {
   readonly verify: Verify
-  readonly checkCredentials: (clientId: string, secret: string) => Promise<ServiceIdentity | null>
+  /** `header`: the Authorization header that they came in, if they did, to be recalled by. */
+  readonly checkCredentials: Credentials['check']
+  readonly recallHeader: Credentials['recall']
   readonly serviceById: (id: string) => Promise<ServiceIdentity | null>
   readonly trustedProxies: readonly Range[]
   readonly issuer: string
@@ -69,7 +71,11 @@ async function authenticate(
 ): Promise<Principal> {
   const given = readAuthorization(request.headers.authorization)
   if (given.scheme === 'basic' && policy.access === 'service') {
-    const service = await dependencies.checkCredentials(given.clientId, given.clientSecret)
+    const service = await dependencies.checkCredentials(
+      given.clientId,
+      given.clientSecret,
+      request.headers.authorization,
+    )
     if (service) return { kind: 'service', service, asker: { kind: 'service', ...service } }
     throw new Problem(
       'invalid-token',

@@ -4,13 +4,14 @@ import type { Change, Work } from '../db/change.ts'
 import { Problem } from '../http/problem.ts'
 import { holdLive } from '../token/queries.ts'
 
-export type Write = <T>(request: FastifyRequest, work: Work<T>) => Promise<T>
+/** @param target the token that is going to be changed, if it is one */
+export type Write = <T>(request: FastifyRequest, work: Work<T>, target?: string) => Promise<T>
 
 export function createWrite(change: Change, now: () => number): Write {
-  return (request, work) =>
+  return (request, work, target) =>
     change(async (trx, invalidate) => {
-      const { principal } = request
-      if (principal?.kind === 'token' && !(await holdLive(trx, principal.facts.tokenId, new Date(now())))) {
+      const maker = request.principal?.kind === 'token' ? request.principal.facts.tokenId : null
+      if (maker !== null && !(await holdLive(trx, maker, new Date(now()), maker === target))) {
         throw new Problem('invalid-token', 'The token has just been revoked or has ended.')
       }
       return work(trx, invalidate)

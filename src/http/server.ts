@@ -1,5 +1,6 @@
 // The bare HTTP server: limits, headers that every answer carries, and one shape for every refusal, whether it
 // comes from a route, the router, a parser, the framework or the HTTP parser. Routes are the rooms' business.
+import { createServer as createHttpServer } from 'node:http'
 import type { Socket } from 'node:net'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import Fastify, {
@@ -15,6 +16,7 @@ import Fastify, {
 } from 'fastify'
 import FindMyWay, { type HTTPMethod } from 'find-my-way'
 import type { Metrics } from '../observe/metrics.ts'
+import { createLanes, type Lane } from './lane.ts'
 import { Problem, ProblemSchema, problemBody, sendProblem } from './problem.ts'
 import type { ProblemCode } from './problems.ts'
 import { requestIds } from './request-id.ts'
@@ -35,22 +37,37 @@ export type ServerOptions = {
   readonly now: () => number
   /** True from the moment a stop was asked for: answers then tell clients to take their connection elsewhere. */
   readonly isStopping: () => boolean
+  /** Filled by the rooms before the server listens. */
+  readonly lanes: readonly Lane[]
 }
 
 const bodyLimitBytes = 64 * 1024
 
-export function createServer({ issuer, logger, metrics, now, isStopping }: ServerOptions): App {
+export function createServer({ issuer, logger, metrics, now, isStopping, lanes }: ServerOptions): App {
+  const requestId = requestIds(now())
+  const headers = answerHeaders(issuer)
+  const onAnswered = ({ method, path }: Lane, status: number, elapsedSeconds: number) =>
+    metrics.observe(method, path, status, elapsedSeconds)
   const app = Fastify({
     loggerInstance: logger,
     // A line for each request costs as much as the request itself; rooms log what matters, metrics count the rest.
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: bodyLimitBytes,
-    // The body is small, so its parts may take a while only on a bad line, or from somebody who holds it open.
-    requestTimeout: 30_000,
-    keepAliveTimeout: 75_000,
     return503OnClosing: false,
     forceCloseConnections: 'idle',
-    genReqId: requestIds(now()) as (request: unknown) => string,
+    serverFactory: (handler) => {
+      const takenByLane = createLanes(lanes, {
+        requestId,
+        headers: Object.entries(headers).flat(),
+        isStopping,
+        onAnswered,
+      })
+      // The body is small, so its parts may take a while only on a bad line, or from somebody who holds it open.
+      return createHttpServer({ requestTimeout: 30_000, keepAliveTimeout: 75_000 }, (request, response) => {
+        if (!takenByLane(request, response)) handler(request, response)
+      })
+    },
+    genReqId: requestId as (request: unknown) => string,
     requestIdHeader: false,
     frameworkErrors: (error, request, reply) =>
       sendProblem(asProblem(error, ''), issuer, request as FastifyRequest, reply as FastifyReply),
@@ -61,7 +78,6 @@ export function createServer({ issuer, logger, metrics, now, isStopping }: Serve
   app.setValidatorCompiler(validatorCompiler)
   acceptEmptyJson(app)
   app.addSchema(ProblemSchema)
-  const headers = answerHeaders(issuer)
   app.addHook('onRequest', (request, reply, done) => {
     metrics.active.inc()
     reply.headers(headers).header('x-request-id', request.id)

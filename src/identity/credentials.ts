@@ -1,8 +1,7 @@
 // Client id and secret of a service. People may choose the secret, so it is stored as Argon2id; as that costs
 // milliseconds, a right one is remembered for some minutes under a keyed digest, and forgotten when anything changes.
-import { createHmac, randomBytes } from 'node:crypto'
+import { hash as hashOnce, randomBytes } from 'node:crypto'
 import { hash, verify } from '@node-rs/argon2'
-import { LRUCache } from 'lru-cache'
 import type { Db } from '../db/tables.ts'
 import { Problem } from '../http/problem.ts'
 import { serviceSecrets } from './queries.ts'
@@ -10,8 +9,14 @@ import { serviceSecrets } from './queries.ts'
 export type ServiceIdentity = { readonly id: string; readonly checksIp: boolean }
 
 export type Credentials = {
-  /** null: no such client, or not its secret. @throws Problem unavailable when too many are being verified */
-  check(clientId: string, secret: string): Promise<ServiceIdentity | null>
+  /** The service whose credentials came in this very Authorization header not long ago; null: not known. */
+  recall(header: string): ServiceIdentity | null
+  /**
+   * null: no such client, or not its secret.
+   * @param header the Authorization header, where they came in one
+   * @throws Problem unavailable when too many are being verified
+   */
+  check(clientId: string, secret: string, header?: string): Promise<ServiceIdentity | null>
   /** To be called when a service or its secrets have changed. */
   forget(): void
 }
@@ -23,6 +28,7 @@ const argon2id = 2
 // OWASP: m=19 MiB, t=2, p=1.
 const cost = { algorithm: argon2id, memoryCost: 19_456, timeCost: 2, parallelism: 1 }
 const rememberMs = 5 * 60_000
+const mostRemembered = 1_000
 const mostAtOnce = 2
 const mostWaiting = 64
 
@@ -30,19 +36,35 @@ export const newClientSecret = () => `lks_${randomBytes(32).toString('base64url'
 export const hashClientSecret = (secret: string) => hash(secret, cost)
 
 export function createCredentials(db: Db, key: Buffer): Credentials {
-  const remembered = new LRUCache<string, ServiceIdentity>({ max: 1_000, ttl: rememberMs })
+  const prefix = key.toString('base64')
+  const remembered = new Map<string, { service: ServiceIdentity; until: number }>()
   const limited = limiter(mostAtOnce, mostWaiting)
   // An unknown client costs what a wrong secret costs, so that ids cannot be probed by time.
   const decoy = hashClientSecret(newClientSecret())
   let generation = 0
+  // Keyed by a digest that nobody without the key can guess secrets against; one shot, as it is on the hot path.
+  const digest = (presented: string) => hashOnce('sha256', prefix + presented, 'base64')
+
+  function recall(presented: string): ServiceIdentity | null {
+    const known = remembered.get(digest(presented))
+    return known && performance.now() < known.until ? known.service : null
+  }
+
+  function remember(presented: string, service: ServiceIdentity): void {
+    if (remembered.size >= mostRemembered) remembered.clear()
+    remembered.set(digest(presented), { service, until: performance.now() + rememberMs })
+  }
+
   return {
-    async check(clientId, secret) {
-      const digest = createHmac('sha256', key).update(`${clientId}\0${secret}`).digest('base64')
-      const known = remembered.get(digest)
+    recall,
+    async check(clientId, secret, header) {
+      const presented = header ?? `${clientId}\0${secret}`
+      const known = recall(presented)
       if (known) return known
       const begun = generation
       const service = await limited(async () => slowCheck(db, clientId, secret, await decoy))
-      if (service && begun === generation) remembered.set(digest, service)
+      // Not when anything has changed since: what was read may be over.
+      if (service && begun === generation) remember(presented, service)
       return service
     },
     forget() {

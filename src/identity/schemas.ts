@@ -18,7 +18,9 @@ const checksIp = Type.Boolean({
     'The service compares the caller’s address with ip_ranges itself. Else an introspection without client_ip finds an IP-restricted token inactive.',
 })
 
-export const ServiceId = Type.Object({ id: Type.String({ maxLength: 64 }) })
+const id = Type.String({ maxLength: 64, format: 'text' })
+
+export const ServiceId = Type.Object({ id })
 
 export const RegisterBody = Type.Object(
   {
@@ -70,10 +72,7 @@ export const CredentialSchema = Type.Object(
   },
   { $id: 'Credential', ...closed },
 )
-export const CredentialId = Type.Object({
-  id: Type.String({ maxLength: 64 }),
-  credentialId: Type.String({ maxLength: 64 }),
-})
+export const CredentialId = Type.Object({ id, credentialId: id })
 
 const scopeName = Type.String({ pattern: scopePattern, description: 'resource:action, lower case' })
 export const ScopesBody = Type.Object(

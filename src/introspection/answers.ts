@@ -10,25 +10,43 @@ export const inactiveAnswer = '{"active":false}'
 export function introspectionAnswer(verdict: Verdict, asker: Asker, issuer: string): string {
   if (!verdict.active) return inactiveAnswer
   const { facts } = verdict
+  const subject = JSON.stringify(facts.subject)
   const end = endOf(facts)
-  return JSON.stringify({
-    active: true,
-    // Omitted when empty: clients would read "" as one scope without a name (standards INT-25).
-    ...(facts.scopes.length > 0 && { scope: facts.scopes.join(' ') }),
-    client_id: facts.tokenId,
-    username: facts.subject,
-    token_type: 'Bearer',
-    ...(end !== null && { exp: Math.floor(end / 1000) }),
-    iat: Math.floor(facts.createdAt / 1000),
-    sub: facts.subject,
-    ...(facts.audience.length > 0 && { aud: facts.audience }),
-    iss: issuer,
-    jti: facts.tokenId,
-    token_kind: facts.type,
-    ...(facts.team !== null && { team: facts.team }),
-    // For a service that compares addresses itself; others were judged by client_ip and need not know.
-    ...(asker.kind === 'service' && asker.checksIp && facts.ranges.length > 0 && { ip_ranges: facts.ranges }),
-  })
+  // Put together by hand: it costs a fifth of JSON.stringify on the whole, and this is the hottest line there is.
+  return `{"active":true${scopeMember(facts.scopes)},"client_id":"${facts.tokenId}","username":${subject},"token_type":"Bearer"${
+    end === null ? '' : `,"exp":${Math.floor(end / 1000)}`
+  },"iat":${Math.floor(facts.createdAt / 1000)},"sub":${subject}${
+    facts.audience.length > 0 ? `,"aud":${JSON.stringify(facts.audience)}` : ''
+  },"iss":${quoted(issuer)},"jti":"${facts.tokenId}","token_kind":"${facts.type}"${
+    facts.team === null ? '' : `,"team":${JSON.stringify(facts.team)}`
+  }${rangesMember(facts, asker)}}`
+}
+
+/** Equal tokens share one list of scopes in memory, so its text is made once. */
+const scopeMembers = new WeakMap<readonly string[], string>()
+
+/** Omitted when empty: clients would read "" as one scope without a name (standards INT-25). */
+function scopeMember(scopes: readonly string[]): string {
+  let member = scopeMembers.get(scopes)
+  if (member === undefined) {
+    member = scopes.length > 0 ? `,"scope":${JSON.stringify(scopes.join(' '))}` : ''
+    scopeMembers.set(scopes, member)
+  }
+  return member
+}
+
+let lastQuoted = { text: '', quoted: '""' }
+
+/** There is one issuer. */
+function quoted(text: string): string {
+  if (lastQuoted.text !== text) lastQuoted = { text, quoted: JSON.stringify(text) }
+  return lastQuoted.quoted
+}
+
+/** For a service that compares addresses itself; others were judged by client_ip and need not know. */
+function rangesMember({ ranges }: Facts, asker: Asker): string {
+  const wanted = asker.kind === 'service' && asker.checksIp && ranges.length > 0
+  return wanted ? `,"ip_ranges":${JSON.stringify(ranges)}` : ''
 }
 
 function endOf({ expireAt, endsAt }: Facts): number | null {

@@ -26,18 +26,21 @@ export class OAuthError extends Error {
   }
 }
 
+/** The answer to whatever was thrown on the way. */
+export function oauthErrorAnswer(error: Error) {
+  const known = error instanceof OAuthError ? error : translated(error as FastifyError)
+  const body = JSON.stringify({ error: known.error, error_description: known.message })
+  return { status: known.status, headers: known.headers, body }
+}
+
 export function sendOAuthError(
   error: FastifyError | OAuthError,
   request: FastifyRequest,
   reply: FastifyReply,
 ): void {
-  const known = error instanceof OAuthError ? error : translated(error)
-  if (known.status >= 500) request.log.error({ err: error, req: request }, 'request failed')
-  reply
-    .code(known.status)
-    .headers(known.headers)
-    .type('application/json')
-    .send(JSON.stringify({ error: known.error, error_description: known.message }))
+  const { status, headers, body } = oauthErrorAnswer(error)
+  if (status >= 500) request.log.error({ err: error, req: request }, 'request failed')
+  reply.code(status).headers(headers).type('application/json; charset=utf-8').send(body)
 }
 
 /** What parsers, the guard and the store refuse, said in OAuth's words. */

@@ -6,22 +6,21 @@ import type { Db } from '../db/tables.ts'
 import type { GuardDependencies } from '../guard/guard.ts'
 import { actorOf } from '../guard/principal.ts'
 import type { App } from '../http/server.ts'
-import { parseAddress } from '../policy/network.ts'
 import { lockToken, tokenIdByDigest } from '../token/queries.ts'
 import { revokeToken } from '../token/revoke.ts'
-import { introspectionAnswer } from './answers.ts'
 import { authenticateCaller } from './caller.ts'
-import { type Form, readForm, required } from './form.ts'
-import { OAuthError, sendOAuthError } from './oauth-error.ts'
+import { readForm, required } from './form.ts'
+import type { Introspect, Presented } from './introspect.ts'
+import { introspectionHeaders } from './lane.ts'
+import { sendOAuthError } from './oauth-error.ts'
 
 export type OAuthDependencies = {
   readonly db: Db
   readonly change: Change
   readonly guard: GuardDependencies
   readonly digests: (secret: string) => Buffer[]
-  readonly issuer: string
+  readonly introspect: Introspect
   readonly now: () => number
-  readonly onChecked: (door: 'introspect', active: boolean) => void
   readonly onRevoked: () => void
 }
 
@@ -84,12 +83,12 @@ export function oauthRoutes(root: App, dependencies: OAuthDependencies): void {
     )
     app.setErrorHandler(sendOAuthError)
     app.setValidatorCompiler(() => () => true)
-    introspectRoute(app, dependencies)
+    introspectRoute(app, dependencies.introspect)
     revokeRoute(app, dependencies)
   })
 }
 
-function introspectRoute(app: App, { guard, issuer, onChecked }: OAuthDependencies): void {
+function introspectRoute(app: App, introspect: Introspect): void {
   app.route({
     method: 'POST',
     url: '/oauth2/introspect',
@@ -107,23 +106,9 @@ function introspectRoute(app: App, { guard, issuer, onChecked }: OAuthDependenci
       response: { 200: { $ref: 'Introspection#' } },
     },
     handler: async (request, reply) => {
-      const form = readForm(bodyOf(request))
-      const caller = await authenticateCaller(request, form, ['tokens:introspect'], guard)
-      const question = {
-        asker: caller.asker,
-        clientIp: readClientIp(form),
-        requiredScopes:
-          form
-            .get('scope')
-            ?.split(' ')
-            .filter((scope) => scope !== '') ?? [],
-        team: form.get('team') ?? null,
-      }
-      const verdict = await guard.verify(required(form, 'token'), question)
-      onChecked('introspect', verdict.active)
-      reply.header('pragma', 'no-cache').type('application/json')
+      const answer = await introspect(presentedBy(request))
       // A string is sent as it is: the schema documents, it does not serialize.
-      return introspectionAnswer(verdict, caller.asker, issuer) as never
+      return reply.headers(introspectionHeaders).send(answer as never)
     },
   })
 }
@@ -153,7 +138,8 @@ function revokeRoute(app: App, { db, change, guard, digests, now, onRevoked }: O
     },
     handler: async (request, reply) => {
       const form = readForm(bodyOf(request))
-      request.principal = await authenticateCaller(request, form, [], guard)
+      const { authorization, from } = presentedBy(request)
+      request.principal = await authenticateCaller(authorization, form, [], from, guard)
       const id = await tokenIdByDigest(db, digests(required(form, 'token')))
       if (id !== undefined) {
         const first = await change(async (trx, invalidate) => {
@@ -169,10 +155,9 @@ function revokeRoute(app: App, { db, change, guard, digests, now, onRevoked }: O
 
 const bodyOf = (request: FastifyRequest) => (typeof request.body === 'string' ? request.body : '')
 
-function readClientIp(form: Form) {
-  const text = form.get('client_ip')
-  if (text === undefined || text === '') return null
-  const address = parseAddress(text)
-  if (address) return address
-  throw new OAuthError(400, 'invalid_request', 'client_ip is no IP address.')
-}
+const presentedBy = (request: FastifyRequest): Presented => ({
+  authorization: request.headers.authorization,
+  form: bodyOf(request),
+  from: () => request.clientIp,
+  agent: request.headers['user-agent'],
+})

@@ -120,9 +120,11 @@ export const lockToken = (trx: Trx, id: string): Promise<TokenRow | undefined> =
 /**
  * Whether the token that makes a change may still make it when the change commits: a revoke of it waits for this
  * transaction, or is seen by it. Else a stolen token could mint its successor while it is being revoked.
+ * @param itself whether it is the token that is going to be changed: many that hold it shared and then each want it
+ * alone would wait for one another
  */
-export async function holdLive(trx: Trx, id: string, now: Date): Promise<boolean> {
-  const row = await trx
+export async function holdLive(trx: Trx, id: string, now: Date, itself: boolean): Promise<boolean> {
+  const live = trx
     .selectFrom('token')
     .innerJoin('subject', 'subject.id', 'token.subject')
     .select('token.id')
@@ -131,8 +133,7 @@ export async function holdLive(trx: Trx, id: string, now: Date): Promise<boolean
     .where('token.disabled_at', 'is', null)
     .where('subject.disabled_at', 'is', null)
     .where(sql<SqlBool>`(token.expire_at is null or token.expire_at > ${now})`)
-    .forShare()
-    .executeTakeFirst()
+  const row = await (itself ? live.forUpdate('token') : live.forShare()).executeTakeFirst()
   return row !== undefined
 }
 

@@ -35,7 +35,7 @@ export type TokenDependencies = {
   readonly onRevoked: () => void
 }
 
-const Id = Type.Object({ id: Type.String({ maxLength: 64, description: 'tok_…' }) })
+const Id = Type.Object({ id: Type.String({ maxLength: 64, format: 'text', description: 'tok_…' }) })
 const IfMatch = Type.Object({
   'if-match': Type.Optional(
     Type.String({ maxLength: 200, description: 'ETag of the version that is meant.' }),
@@ -185,15 +185,19 @@ export function tokenRoutes(app: App, dependencies: TokenDependencies): void {
     },
     handler: async (request, reply) => {
       const { id } = request.params
-      await write(request, async (trx, invalidate) => {
-        const row = visible(await lockToken(trx, id), tokenPrincipal(request))
-        const expected = request.headers['if-match']
-        if (expected !== undefined && !matches(expected, row)) {
-          throw new Problem('precondition-failed', 'The token has changed since it was read.')
-        }
-        await narrow(trx, row, request.body, actorOf(request), now())
-        invalidate({ kind: 'token', id })
-      })
+      await write(
+        request,
+        async (trx, invalidate) => {
+          const row = visible(await lockToken(trx, id), tokenPrincipal(request))
+          const expected = request.headers['if-match']
+          if (expected !== undefined && !matches(expected, row)) {
+            throw new Problem('precondition-failed', 'The token has changed since it was read.')
+          }
+          await narrow(trx, row, request.body, actorOf(request), now())
+          invalidate({ kind: 'token', id })
+        },
+        id,
+      )
       const row = (await tokenById(db, id))!
       reply.header('etag', etagOf(row, now()))
       return viewOf(row, now())
@@ -221,10 +225,14 @@ export function tokenRoutes(app: App, dependencies: TokenDependencies): void {
 
   async function revoke(request: FastifyRequest, id: string) {
     const caller = tokenPrincipal(request)
-    const first = await write(request, async (trx, invalidate) => {
-      const row = visible(await lockToken(trx, id), caller)
-      return revokeToken(trx, row, actorOf(request), invalidate, now())
-    })
+    const first = await write(
+      request,
+      async (trx, invalidate) => {
+        const row = visible(await lockToken(trx, id), caller)
+        return revokeToken(trx, row, actorOf(request), invalidate, now())
+      },
+      id,
+    )
     if (first) onRevoked()
     const revokedAt = (await tokenById(db, id))!.revoked_at!.toISOString()
     const effectiveAt = first ? now().toISOString() : revokedAt

@@ -4,6 +4,7 @@ import { LRUCache } from 'lru-cache'
 import type { Invalidation } from '../db/change.ts'
 import { Problem } from '../http/problem.ts'
 import type { Facts } from '../policy/facts.ts'
+import type { SecretShape } from '../token/format.ts'
 import type { KeyRing } from '../token/key-ring.ts'
 import type { Fence } from './fence.ts'
 import { createFlights, type Flights, type ReadFacts } from './flights.ts'
@@ -22,6 +23,7 @@ export type FactsSource = {
 
 export type FactsDependencies = {
   readonly ring: KeyRing
+  readonly shape: SecretShape
   readonly memory: FactStore
   readonly fence: Fence
   readonly lease: Lease
@@ -34,9 +36,11 @@ export type FactsDependencies = {
 const unknownKept = 10_000
 const unknownMs = 5_000
 const mostReads = 3
+/** Any secret of ours, and nothing that the digester would not take. */
+const couldBe = /^[0-9A-Za-z_]{20,100}$/
 
 export function createFactsSource(dependencies: FactsDependencies): FactsSource {
-  const { ring, memory, fence, lease, monotonic, sabotage } = dependencies
+  const { ring, shape, memory, fence, lease, monotonic, sabotage } = dependencies
   const flights: Flights = createFlights(dependencies.readFacts, fence, monotonic, sabotage)
   const unknown = new LRUCache<string, true>({ max: unknownKept, ttl: unknownMs, perf: { now: monotonic } })
   const words = new Int32Array(8)
@@ -79,7 +83,9 @@ export function createFactsSource(dependencies: FactsDependencies): FactsSource 
 
   return {
     factsOf(secret) {
-      return (lease.holds() ? recalled(secret) : undefined) ?? read(secret)
+      // What is in memory was of the right shape once; everything else is looked at before the database is asked.
+      if (!couldBe.test(secret)) return null
+      return (lease.holds() ? recalled(secret) : undefined) ?? (shape(secret) ? read(secret) : null)
     },
     forget(what) {
       for (const one of what) {

@@ -5,6 +5,7 @@ import type { Invalidation } from '../db/change.ts'
 import { newId } from '../db/ids.ts'
 import type { Store } from '../db/open.ts'
 import type { Logger } from '../observe/logger.ts'
+import type { SecretShape } from '../token/format.ts'
 import type { KeyRing } from '../token/key-ring.ts'
 import { createFactsSource, type FactsSource } from './facts.ts'
 import { createFence } from './fence.ts'
@@ -26,6 +27,7 @@ const capacity = 1_000_000
 export function createTruth(
   store: Store,
   ring: KeyRing,
+  shape: SecretShape,
   forgetCredentials: () => void,
   logger: Logger,
   sabotage: ReadonlySet<Sabotage>,
@@ -36,7 +38,7 @@ export function createTruth(
   const lease = granted === null || sabotage.has('no-lease') ? soleLease : granted
   const readFacts = createLookup(store.read)
   const memory = createFactStore({ capacity })
-  const facts = createFactsSource({ ring, memory, fence, lease, readFacts, monotonic, sabotage })
+  const facts = createFactsSource({ ring, shape, memory, fence, lease, readFacts, monotonic, sabotage })
   const forget = (what: readonly Invalidation[]) => {
     facts.forget(what)
     if (what.some((one) => one.kind === 'services')) forgetCredentials()

@@ -1,13 +1,11 @@
-// The one way from a secret to a Verdict, for every door: shape (offline) → facts → policy.
+// The one way from a secret to a Verdict, for every door: facts (memory, else shape and database) → policy.
 import type { Facts } from '../policy/facts.ts'
 import { judge, type Question, unknownToken, type Verdict } from '../policy/judge.ts'
-import type { SecretShape } from '../token/format.ts'
 
 /** A promise only when the facts are not in memory. Rejects when they cannot be known now. */
 export type Verify = (secret: string, question: Question, agent?: string) => Verdict | Promise<Verdict>
 
 export type VerifyDependencies = {
-  readonly shape: SecretShape
   /** null: no such token. */
   readonly factsOf: (secret: string) => Facts | null | Promise<Facts | null>
   readonly note: (verdict: Verdict, question: Question, at: number, agent: string | undefined) => void
@@ -15,7 +13,7 @@ export type VerifyDependencies = {
   readonly now: () => number
 }
 
-export function createVerify({ shape, factsOf, note, now }: VerifyDependencies): Verify {
+export function createVerify({ factsOf, note, now }: VerifyDependencies): Verify {
   const judged = (facts: Facts | null, question: Question, agent: string | undefined): Verdict => {
     if (facts === null) return unknownToken
     const at = now()
@@ -24,7 +22,6 @@ export function createVerify({ shape, factsOf, note, now }: VerifyDependencies):
     return verdict
   }
   return (secret, question, agent) => {
-    if (!shape(secret)) return unknownToken
     const facts = factsOf(secret)
     return facts instanceof Promise
       ? facts.then((read) => judged(read, question, agent))

@@ -39,11 +39,12 @@ export const basic = (id: string, secret: string) => ({
   authorization: `Basic ${Buffer.from(`${id}:${secret}`).toString('base64')}`,
 })
 
-/** Starts one; it is stopped when the test ends. @param env settings beyond the defaults */
+/** Starts one; it is stopped when the test ends. @param env settings beyond the defaults @param options of start() */
 export async function startLatchkey(
   t: Test,
   engine: Engine,
   env: Record<string, string> = {},
+  options: { lanes?: boolean } = {},
 ): Promise<Latchkey> {
   const clock = { now: Date.parse('2026-11-22T12:00:00Z') }
   const lines: string[] = []
@@ -60,6 +61,7 @@ export async function startLatchkey(
   const running = await start(readConfig(settings), {
     logger,
     now: () => clock.now,
+    ...options,
     store: await freshStore(t, engine, env['DATABASE_URL']),
   })
   t.teardown(() => running.stop())

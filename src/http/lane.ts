@@ -1,0 +1,80 @@
+// A way past the router for the few endpoints that are called on every request of every product: the same declared
+// routes, the same decision, without what the router adds to each call (measured: bench/README.md). Whatever is not
+// the plain case goes the ordinary way, which is complete without this.
+import type { IncomingMessage, ServerResponse } from 'node:http'
+
+export type LaneAnswer = {
+  readonly status: number
+  /** Name, value, name, value. */
+  readonly headers: readonly string[]
+  readonly body: string
+}
+
+export type Lane = {
+  readonly method: string
+  readonly path: string
+  /** The start of the Content-Type it takes; null: it has no body. */
+  readonly contentType: string | null
+  /** Never throws, never rejects: refusals are answers. */
+  answer(request: IncomingMessage, body: string): LaneAnswer | Promise<LaneAnswer>
+}
+
+export type LaneHooks = {
+  readonly requestId: (request: IncomingMessage) => string
+  /** On every answer. */
+  readonly headers: readonly string[]
+  readonly isStopping: () => boolean
+  readonly onAnswered: (lane: Lane, status: number, elapsedSeconds: number) => void
+}
+
+const longestBody = 16 * 1024
+
+/** @returns whether the request was taken */
+export function createLanes(lanes: readonly Lane[], hooks: LaneHooks) {
+  return (request: IncomingMessage, response: ServerResponse): boolean => {
+    const lane = lanes.find((one) => one.path === request.url && one.method === request.method)
+    if (!lane || !isPlain(request, lane)) return false
+    const begun = performance.now()
+    const send = (answer: LaneAnswer) => {
+      const length = String(Buffer.byteLength(answer.body))
+      const own = ['x-request-id', hooks.requestId(request), 'content-length', length]
+      if (hooks.isStopping()) own.push('connection', 'close')
+      response.writeHead(answer.status, [...hooks.headers, ...answer.headers, ...own])
+      response.end(answer.body)
+      hooks.onAnswered(lane, answer.status, (performance.now() - begun) / 1000)
+    }
+    const settle = (body: string) => {
+      const answer = lane.answer(request, body)
+      if (answer instanceof Promise) answer.then(send)
+      else send(answer)
+    }
+    if (lane.contentType === null) settle('')
+    else readBody(request, settle)
+    return true
+  }
+}
+
+/** One body of known, small length, in the expected type, whose sender waits for nothing. */
+function isPlain({ headers }: IncomingMessage, { contentType }: Lane): boolean {
+  if (contentType === null) return true
+  const length = Number(headers['content-length'])
+  return (
+    length > 0 &&
+    length <= longestBody &&
+    headers['content-type']?.startsWith(contentType) === true &&
+    headers['transfer-encoding'] === undefined &&
+    headers['content-encoding'] === undefined &&
+    headers.expect === undefined
+  )
+}
+
+/** Node's parser sees to it that no more comes than was announced. A request that breaks off is not answered. */
+function readBody(request: IncomingMessage, done: (body: string) => void): void {
+  let body = ''
+  request.setEncoding('utf8')
+  request.on('data', (chunk: string) => {
+    body += chunk
+  })
+  request.on('end', () => done(body))
+  request.on('error', () => {})
+}

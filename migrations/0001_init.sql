@@ -99,6 +99,7 @@ create table token_usage (
   last_used_at timestamptz not null,
   last_used_ip text,
   last_user_agent text,
+  exercised_scopes text[] not null,
   use_count bigint not null
 );
 
@@ -117,6 +118,14 @@ create table audit_event (
 );
 create index audit_event_token on audit_event (token_id, id desc);
 create index audit_event_subject on audit_event (subject, id desc);
+
+-- Counts changes that could not be announced by NOTIFY. Every heartbeat reads it; when it has moved, the replica
+-- forgets everything before it renews its lease.
+create table silent_changes (
+  id integer primary key check (id = 1),
+  count bigint not null
+);
+insert into silent_changes (id, count) values (1, 0);
 
 -- A revoke is for ever: the second wall behind the conditional updates of the code.
 create function token_stays_revoked() returns trigger language plpgsql as $$

@@ -19,11 +19,14 @@ import { discoveryRoutes } from './introspection/discovery.ts'
 import { createIntrospect } from './introspection/introspect.ts'
 import { introspectionLane } from './introspection/lane.ts'
 import { oauthRoutes } from './introspection/oauth-routes.ts'
+import { revocationStream } from './introspection/revocation-stream.ts'
 import { healthRoutes, type Readiness } from './observe/health.ts'
 import type { Logger } from './observe/logger.ts'
 import type { Metrics } from './observe/metrics.ts'
 import type { KeyRing } from './token/key-ring.ts'
 import { tokenRoutes } from './token/routes.ts'
+import type { Feed } from './verify/feed.ts'
+import { type Lease, leaseMs } from './verify/lease.ts'
 import type { Verify } from './verify/verify.ts'
 
 export type Parts = {
@@ -35,6 +38,9 @@ export type Parts = {
   readonly verify: Verify
   readonly change: Change
   readonly credentials: Credentials
+  readonly feed: Feed
+  readonly lease: Lease
+  readonly monotonic: () => number
   readonly logger: Logger
   readonly metrics: Metrics
   readonly readiness: Readiness
@@ -73,7 +79,17 @@ export async function buildApp(parts: Parts): Promise<App> {
   await describeApi(app, { issuer, version })
 
   const mint = { ring, prefix: config.tokenPrefix, neverAllowed: config.neverExpire === 'allow' }
-  tokenRoutes(app, { db, write, mint, cursors, issuer, now, onProvisioned, onRevoked })
+  tokenRoutes(app, {
+    db,
+    write,
+    mint,
+    cursors,
+    issuer,
+    now,
+    effectiveWithinMs: leaseMs,
+    onProvisioned,
+    onRevoked,
+  })
   checkRoutes(app, { verify, onChecked })
   const introspect = createIntrospect({
     guard,
@@ -84,6 +100,7 @@ export async function buildApp(parts: Parts): Promise<App> {
   const onTrouble = (err: Error) => logger.error({ err }, 'introspection failed')
   if (parts.lanes)
     lanes.push(introspectionLane({ introspect, trustedProxies: config.trustedProxies, onTrouble }))
+  revocationStream(app, parts)
   discoveryRoutes(app, { db, issuer })
   serviceRoutes(app, { db, write, now })
   subjectRoutes(app, { db, write, now })

@@ -119,7 +119,13 @@ export const settings = {
     'LATCHKEY_MANAGEMENT_PORT',
     null,
     number(0, 65535),
-    'Port for `/metrics`, `/livez` and `/readyz`, to be kept inside. Not set: no metrics are served; the probes are on the main port in any case.',
+    'Port for `/metrics`, `/livez` and `/readyz`, to be kept inside; the second worker takes the next one, and so on. Not set: no metrics are served; the probes are on the main port in any case.',
+  ),
+  workers: setting(
+    'LATCHKEY_WORKERS',
+    '1',
+    number(1, 64),
+    'Processes to run on one port, each a replica of its own. More than one needs `DATABASE_URL`.',
   ),
   tokenPrefix: setting('LATCHKEY_TOKEN_PREFIX', 'lk', prefix, 'First part of every new token.'),
   tokenPrefixesPast: setting(
@@ -177,6 +183,9 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
   }
   if (values['databaseUrl'] !== null && values['secret'] === null) {
     problems.push('LATCHKEY_SECRET is needed with DATABASE_URL; make one with: openssl rand -base64 32')
+  }
+  if (Number(values['workers']) > 1 && !values['databaseUrl']) {
+    problems.push('LATCHKEY_WORKERS above 1 needs DATABASE_URL: the embedded store belongs to one process')
   }
   if (problems.length > 0) throw new ConfigError(`Latchkey cannot start:\n- ${problems.join('\n- ')}`)
   return Object.freeze(values) as unknown as Config

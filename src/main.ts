@@ -2,6 +2,7 @@
 import { ConfigError, readConfig } from './config.ts'
 import { createLogger } from './observe/logger.ts'
 import { type Running, start } from './start.ts'
+import { isWorker, superviseWorkers } from './workers.ts'
 
 await serve()
 
@@ -9,6 +10,7 @@ async function serve(): Promise<void> {
   try {
     const config = readConfig()
     const logger = createLogger(config.logLevel)
+    if (config.workers > 1 && !isWorker()) return process.exit(await superviseWorkers(config, logger))
     const running = await start(config, { logger })
     logger.info({ url: running.url, issuer: running.issuer, engine: running.store.engine }, 'listening')
     if (running.store.engine === 'embedded') greet(running, config.dataDir)

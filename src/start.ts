@@ -55,11 +55,14 @@ const flushEveryMs = 2_000
 
 /** @throws Error that says what to change */
 export async function start(config: Config, options: StartOptions): Promise<Running> {
-  const store = options.store ?? (await openStore(config))
+  const undo: (() => Promise<unknown>)[] = []
+  const down = async () => {
+    for (const step of undo.splice(0).reverse()) await step()
+  }
   try {
-    return await startOn(store, config, options)
+    return await bringUp(config, options, undo, down)
   } catch (error) {
-    await store.close()
+    await down()
     throw error
   }
 }
@@ -79,8 +82,16 @@ export async function prepareStore(
   return ring
 }
 
-async function startOn(store: Store, config: Config, options: StartOptions): Promise<Running> {
+/** @param undo takes what each step needs to be undone; `down` does it, the last step first */
+async function bringUp(
+  config: Config,
+  options: StartOptions,
+  undo: (() => Promise<unknown>)[],
+  down: () => Promise<void>,
+): Promise<Running> {
   const { logger, sabotage = new Set(), lanes = true } = options
+  const store = options.store ?? (await openStore(config))
+  undo.push(store.close)
   const { db } = store
   const ring = await prepareStore(store, config, logger, options.now ?? Date.now)
 
@@ -89,26 +100,24 @@ async function startOn(store: Store, config: Config, options: StartOptions): Pro
   const metrics = createMetrics(version)
   const shape = secretShape([config.tokenPrefix, ...config.tokenPrefixesPast])
   const credentials = createCredentials(db, ring.subkey('client credentials'))
-  const { lease, replicas, facts, forget } = createTruth(
-    store,
-    ring,
-    shape,
-    credentials.forget,
-    logger,
-    sabotage,
-  )
+  const truth = createTruth(store, ring, shape, credentials.forget, logger, sabotage)
+  const { lease, replicas, facts } = truth
+  undo.push(async () => replicas?.stop())
   await replicas?.ready()
+
   const now = options.now ?? replicas?.now ?? Date.now
   const usage = createUsage(db, now)
-  const change = createChange({ db: store.changes, replicas, forget })
-  const verify = createVerify({
-    factsOf: facts.factsOf,
-    note: usage.note,
-    now,
-  })
+  const flushUsage = () =>
+    usage.flush().catch((err) => logger.warn({ err }, 'usage could not be written; it is kept'))
+  const flushing = setInterval(flushUsage, flushEveryMs).unref()
+  undo.push(async () => clearInterval(flushing), flushUsage)
+
+  const change = createChange({ db: store.changes, replicas, forget: truth.forget })
+  const verify = createVerify({ factsOf: facts.factsOf, note: usage.note, now })
   const adminTokenFile = store.engine === 'embedded' ? await firstAdminToken(change, ring, config, now) : null
 
   let stopping = false
+  const isStopping = () => stopping
   const readiness = async () => {
     if (stopping) return { ready: false, reason: 'stopping' }
     if (!lease.holds())
@@ -116,31 +125,16 @@ async function startOn(store: Store, config: Config, options: StartOptions): Pro
     const ready = await answers(db)
     return { ready, reason: ready ? 'ok' : 'the store does not answer' }
   }
-  const isStopping = () => stopping
-  const parts = {
-    config,
-    issuer,
-    version,
-    store,
-    ring,
-    verify,
-    change,
-    credentials,
-    logger,
-    metrics,
-    readiness,
-    isStopping,
-    lanes,
-    now,
-  }
-  const app = await buildApp(parts)
+  const { feed, monotonic } = truth
+  const made = { config, issuer, version, store, ring, verify, change, credentials, feed, lease, monotonic }
+  const app = await buildApp({ ...made, logger, metrics, readiness, isStopping, lanes, now })
+  undo.push(() => app.close())
   await app.listen({ host: config.host, port })
-  const management = config.managementPort === null ? null : createManagementServer(metrics, readiness)
-  await management?.listen({ host: config.host, port: config.managementPort! })
-
-  const flushUsage = () =>
-    usage.flush().catch((err) => logger.warn({ err }, 'usage could not be written; it is kept'))
-  const flushing = setInterval(flushUsage, flushEveryMs).unref()
+  if (config.managementPort !== null) {
+    const management = createManagementServer(metrics, readiness)
+    undo.push(() => management.close())
+    await management.listen({ host: config.host, port: config.managementPort })
+  }
 
   return {
     app,
@@ -153,18 +147,13 @@ async function startOn(store: Store, config: Config, options: StartOptions): Pro
     async stop() {
       stopping = true
       await new Promise((resolve) => setTimeout(resolve, config.drainSeconds * 1000))
-      clearInterval(flushing)
-      await app.close()
-      await management?.close()
-      await flushUsage()
-      await replicas?.stop()
-      await store.close()
+      await down()
     },
   }
 }
 
 /** Known before listening, because the issuer's default names it. */
-async function freePort(host: string): Promise<number> {
+export async function freePort(host: string): Promise<number> {
   const probe = createProbe().listen(0, host)
   await once(probe, 'listening')
   const { port } = probe.address() as AddressInfo

@@ -17,4 +17,5 @@ export type Work<T> = (trx: Trx, invalidate: (what: Invalidation) => void) => Pr
  * Resolves when the change is committed and effective on every replica, or (`committed`) one lease before it surely
  * is; rejects when it was not committed.
  */
-export type Change = <T>(work: Work<T>, acknowledge?: 'effective' | 'committed') => Promise<T>
+export type Change = <T>(work: Work<T>, acknowledge?: Acknowledge) => Promise<T>
+export type Acknowledge = 'effective' | 'committed'

@@ -41,6 +41,7 @@ export type TokenUsageTable = {
   last_used_at: Date
   last_used_ip: string | null
   last_user_agent: string | null
+  exercised_scopes: string[]
   use_count: number
 }
 

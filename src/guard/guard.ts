@@ -85,7 +85,7 @@ async function authenticate(
     )
   }
   if (given.scheme !== 'bearer') throw unauthenticated(given.scheme === 'none', dependencies.issuer)
-  return admitBearer(given.secret, policy, request.clientIp, dependencies)
+  return admitBearer(given.secret, policy, request.clientIp, dependencies, request.headers['user-agent'])
 }
 
 /** The one way in for a bearer token to our own API. @throws Problem */
@@ -94,12 +94,13 @@ export async function admitBearer(
   policy: Exclude<RoutePolicy, { access: 'public' }>,
   from: ClientIp,
   dependencies: GuardDependencies,
+  agent?: string,
 ): Promise<Principal> {
   const requiredScopes = policy.access === 'holder' ? [] : policy.scopes
   const asker: Asker =
     policy.access === 'holder' ? { kind: 'holder' } : { kind: 'service', id: ownServiceId, checksIp: false }
   const question = { asker, clientIp: from.address, requiredScopes, team: null }
-  const verdict = await dependencies.verify(secret, question)
+  const verdict = await dependencies.verify(secret, question, agent)
   if (!verdict.active) throw refusal(verdict, requiredScopes, from, dependencies.issuer)
   const { facts } = verdict
   return {

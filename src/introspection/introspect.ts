@@ -14,7 +14,6 @@ export type Presented = {
   /** The body, as it was sent. */
   readonly form: string
   readonly from: () => ClientIp
-  readonly agent: string | undefined
 }
 
 export type IntrospectDependencies = {
@@ -29,20 +28,18 @@ export const introspectScopes = ['tokens:introspect'] as const
 export type Introspect = (presented: Presented) => string | Promise<string>
 
 export function createIntrospect({ guard, issuer, onChecked }: IntrospectDependencies): Introspect {
-  const answer = (form: Form, { asker }: Principal, agent: string | undefined): string | Promise<string> => {
-    const verdict = guard.verify(required(form, 'token'), { ...judgedToo(form), asker }, agent)
+  const answer = (form: Form, { asker }: Principal): string | Promise<string> => {
+    const verdict = guard.verify(required(form, 'token'), { ...judgedToo(form), asker })
     const encode = (settled: Awaited<typeof verdict>) => {
       onChecked(settled.active)
       return introspectionAnswer(settled, asker, issuer)
     }
     return verdict instanceof Promise ? verdict.then(encode) : encode(verdict)
   }
-  return ({ authorization, form: body, from, agent }) => {
+  return ({ authorization, form: body, from }) => {
     const form = readForm(body)
     const caller = authenticateCaller(authorization, form, introspectScopes, from, guard)
-    return caller instanceof Promise
-      ? caller.then((known) => answer(form, known, agent))
-      : answer(form, caller, agent)
+    return caller instanceof Promise ? caller.then((known) => answer(form, known)) : answer(form, caller)
   }
 }
 

@@ -51,6 +51,5 @@ function presentedBy(request: IncomingMessage, form: string, trustedProxies: rea
     authorization: request.headers.authorization,
     form,
     from: (): ClientIp => clientIp(request, trustedProxies),
-    agent: request.headers['user-agent'],
   }
 }

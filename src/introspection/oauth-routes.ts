@@ -159,5 +159,4 @@ const presentedBy = (request: FastifyRequest): Presented => ({
   authorization: request.headers.authorization,
   form: bodyOf(request),
   from: () => request.clientIp,
-  agent: request.headers['user-agent'],
 })

@@ -1,6 +1,6 @@
 // SQL over tokens. Writes are single conditional statements whose row count the caller asserts.
 import { type ExpressionBuilder, type Selectable, type SqlBool, sql } from 'kysely'
-import type { Db, Tables, TokenTable, Trx } from '../db/tables.ts'
+import type { Db, Tables, TokenTable, TokenUsageTable, Trx } from '../db/tables.ts'
 
 /** A token as it is read: with what others know of it. */
 export type TokenRow = Selectable<TokenTable> & {
@@ -34,6 +34,9 @@ const tokens = (db: Db) =>
 
 export const tokenById = (db: Db, id: string): Promise<TokenRow | undefined> =>
   tokens(db).where('token.id', '=', id).executeTakeFirst()
+
+export const usageOf = (db: Db, id: string): Promise<Selectable<TokenUsageTable> | undefined> =>
+  db.selectFrom('token_usage').selectAll().where('token_id', '=', id).executeTakeFirst()
 
 /** Newest first. @param before a token id: only older ones */
 export function listTokens(

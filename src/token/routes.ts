@@ -1,6 +1,6 @@
 // /api/v1/tokens: provision, list, read, narrow, revoke. Own tokens with tokens:read and tokens:write, everybody's
 // with tokens:admin; another subject's token looks as if it were not there.
-import type { FastifyRequest } from 'fastify'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import Type from 'typebox'
 import type { Db } from '../db/tables.ts'
 import { actorOf, may, type TokenPrincipal, tokenPrincipal } from '../guard/principal.ts'
@@ -13,7 +13,7 @@ import type { App } from '../http/server.ts'
 import { etagOf, matches, viewOf } from './model.ts'
 import { narrow } from './narrow.ts'
 import { type Mint, provision } from './provision.ts'
-import { listTokens, lockToken, type TokenRow, tokenById } from './queries.ts'
+import { listTokens, lockToken, type TokenRow, tokenById, usageOf } from './queries.ts'
 import { revokeToken } from './revoke.ts'
 import {
   ListQuery,
@@ -21,7 +21,9 @@ import {
   ProvisionBody,
   ProvisionedSchema,
   RevokedSchema,
+  RevokingSchema,
   TokenSchema,
+  UsageSchema,
 } from './schemas.ts'
 
 export type TokenDependencies = {
@@ -31,6 +33,8 @@ export type TokenDependencies = {
   readonly cursors: Cursors
   readonly issuer: string
   readonly now: () => number
+  /** After a commit, no replica is behind for longer. */
+  readonly effectiveWithinMs: number
   readonly onProvisioned: (type: string) => void
   readonly onRevoked: () => void
 }
@@ -44,8 +48,9 @@ const IfMatch = Type.Object({
 const tags = ['Tokens']
 
 export function tokenRoutes(app: App, dependencies: TokenDependencies): void {
-  for (const schema of [TokenSchema, ProvisionedSchema, RevokedSchema]) app.addSchema(schema)
-  const { db, write, mint, cursors, issuer, onProvisioned, onRevoked } = dependencies
+  for (const schema of [TokenSchema, ProvisionedSchema, RevokedSchema, RevokingSchema, UsageSchema])
+    app.addSchema(schema)
+  const { db, write, mint, cursors, issuer, effectiveWithinMs, onProvisioned, onRevoked } = dependencies
   const now = () => new Date(dependencies.now())
 
   app.route({
@@ -129,9 +134,9 @@ export function tokenRoutes(app: App, dependencies: TokenDependencies): void {
       operationId: 'revokeSelf',
       summary: 'Revoke the token that makes this call',
       tags,
-      response: { 200: ref(RevokedSchema) },
+      response: { 200: ref(RevokedSchema), 202: ref(RevokingSchema) },
     },
-    handler: async (request) => revoke(request, tokenPrincipal(request).facts.tokenId),
+    handler: (request, reply) => revoke(request, reply, tokenPrincipal(request).facts.tokenId) as never,
   })
 
   app.route({
@@ -152,6 +157,35 @@ export function tokenRoutes(app: App, dependencies: TokenDependencies): void {
       const row = visible(await tokenById(db, request.params.id), tokenPrincipal(request))
       if (notModified(request, reply, etagOf(row, now()))) return reply
       return viewOf(row, now())
+    },
+  })
+
+  app.route({
+    method: 'GET',
+    url: '/api/v1/tokens/:id/usage',
+    config: {
+      policy: { access: 'token', scopes: ['tokens:read'] },
+      catalog: { effects: { readOnly: true }, errors: ['not-found'] },
+    },
+    schema: {
+      operationId: 'readTokenUsage',
+      summary: 'Show how a token is used',
+      description: 'Gathered in memory and written every few seconds; a crash loses the last of them.',
+      tags,
+      params: Id,
+      response: { 200: ref(UsageSchema) },
+    },
+    handler: async (request) => {
+      const { id } = visible(await tokenById(db, request.params.id), tokenPrincipal(request))
+      const usage = await usageOf(db, id)
+      return {
+        id,
+        useCount: usage?.use_count ?? 0,
+        lastUsedAt: usage?.last_used_at.toISOString() ?? null,
+        lastUsedIp: usage?.last_used_ip ?? null,
+        lastUserAgent: usage?.last_user_agent ?? null,
+        exercisedScopes: usage?.exercised_scopes ?? [],
+      }
     },
   })
 
@@ -196,7 +230,7 @@ export function tokenRoutes(app: App, dependencies: TokenDependencies): void {
           await narrow(trx, row, request.body, actorOf(request), now())
           invalidate({ kind: 'token', id })
         },
-        id,
+        { target: id },
       )
       const row = (await tokenById(db, id))!
       reply.header('etag', etagOf(row, now()))
@@ -215,34 +249,34 @@ export function tokenRoutes(app: App, dependencies: TokenDependencies): void {
       operationId: 'revokeToken',
       summary: 'Revoke a token, for ever',
       description:
-        'When this is answered, no replica accepts the token any more. Revoking again is no error.',
+        'When this is answered, no replica accepts the token any more. Revoking again is no error. With Prefer: respond-async, 202 and effectiveBy at once.',
       tags,
       params: Id,
-      response: { 200: ref(RevokedSchema) },
+      response: { 200: ref(RevokedSchema), 202: ref(RevokingSchema) },
     },
-    handler: async (request) => revoke(request, request.params.id),
+    handler: (request, reply) => revoke(request, reply, request.params.id) as never,
   })
 
-  async function revoke(request: FastifyRequest, id: string) {
+  /** `Prefer: respond-async` (RFC 7240) asks not to wait for the other replicas. */
+  async function revoke(request: FastifyRequest, reply: FastifyReply, id: string) {
     const caller = tokenPrincipal(request)
+    const atOnce = /(^|,)\s*respond-async\s*(,|;|$)/i.test(String(request.headers['prefer'] ?? ''))
     const first = await write(
       request,
       async (trx, invalidate) => {
         const row = visible(await lockToken(trx, id), caller)
         return revokeToken(trx, row, actorOf(request), invalidate, now())
       },
-      id,
+      { target: id, acknowledge: atOnce ? 'committed' : 'effective' },
     )
     if (first) onRevoked()
+    const committed = now()
     const revokedAt = (await tokenById(db, id))!.revoked_at!.toISOString()
-    const effectiveAt = first ? now().toISOString() : revokedAt
-    return {
-      message: first ? 'Token revoked' : 'Token was already revoked',
-      status: 200,
-      id,
-      revokedAt,
-      effectiveAt,
-    }
+    const told = { message: first ? 'Token revoked' : 'Token was already revoked', id, revokedAt }
+    if (!atOnce) return { ...told, status: 200, effectiveAt: first ? committed.toISOString() : revokedAt }
+    const effectiveBy = new Date(committed.getTime() + effectiveWithinMs).toISOString()
+    reply.code(202).header('preference-applied', 'respond-async')
+    return { ...told, status: 202, effectiveBy }
   }
 }
 

@@ -135,6 +135,22 @@ export const ProvisionedSchema = Type.Object(
   { $id: 'ProvisionedToken', ...closed },
 )
 
+export const UsageSchema = Type.Object(
+  {
+    id: Type.String(),
+    useCount: Type.Integer({ description: 'Checks that found it good.' }),
+    lastUsedAt: Type.Union([Type.String({ format: 'date-time' }), Type.Null()]),
+    lastUsedIp: Type.Union([Type.String(), Type.Null()], { description: 'Where Latchkey was told it.' }),
+    lastUserAgent: Type.Union([Type.String(), Type.Null()], {
+      description: 'Where the bearer itself called Latchkey or a gateway in front of it.',
+    }),
+    exercisedScopes: Type.Array(Type.String(), {
+      description: 'Scopes that were ever asked of it. What it has beyond these may be taken away.',
+    }),
+  },
+  { $id: 'TokenUsage', ...closed },
+)
+
 export const RevokedSchema = Type.Object(
   {
     message: Type.String(),
@@ -147,6 +163,20 @@ export const RevokedSchema = Type.Object(
     }),
   },
   { $id: 'RevokedToken', ...closed },
+)
+
+export const RevokingSchema = Type.Object(
+  {
+    message: Type.String(),
+    status: Type.Integer(),
+    id: Type.String(),
+    revokedAt: Type.String({ format: 'date-time' }),
+    effectiveBy: Type.String({
+      format: 'date-time',
+      description: 'From this moment on at the latest, no replica answers active for the token.',
+    }),
+  },
+  { $id: 'RevokingToken', ...closed },
 )
 
 const time = (description: string) => Type.Optional(Type.String({ format: 'date-time', description }))

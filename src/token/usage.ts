@@ -7,7 +7,14 @@ import type { Db } from '../db/tables.ts'
 import type { Question, RefusalCode, Verdict } from '../policy/judge.ts'
 import { type Address, formatRange } from '../policy/network.ts'
 
-type Use = { at: number; address: Address | null; agent: string | undefined; count: number }
+type Use = {
+  at: number
+  address: Address | null
+  agent: string | undefined
+  /** What was asked of it; null: nothing so far. */
+  scopes: Set<string> | null
+  count: number
+}
 type Refusal = { tokenId: string; subject: string; code: RefusalCode; count: number }
 
 export type Usage = {
@@ -24,8 +31,8 @@ export function createUsage(db: Db, now: () => number): Usage {
   let uses = new Map<string, Use>()
   let refusals = new Map<string, Refusal>()
   return {
-    note(verdict, { clientIp }, at, agent) {
-      if (verdict.active) noteUse(uses, verdict.facts.tokenId, at, clientIp, agent)
+    note(verdict, question, at, agent) {
+      if (verdict.active) noteUse(uses, verdict.facts.tokenId, question, at, agent)
       else if (verdict.facts !== null) noteRefusal(refusals, verdict.facts, verdict.code)
     },
     async flush() {
@@ -48,17 +55,24 @@ export function createUsage(db: Db, now: () => number): Usage {
 function noteUse(
   uses: Map<string, Use>,
   id: string,
+  { clientIp, requiredScopes }: Question,
   at: number,
-  address: Address | null,
   agent: string | undefined,
 ) {
-  const use = uses.get(id)
-  if (use) {
-    use.at = at
-    use.address = address ?? use.address
-    use.agent = agent ?? use.agent
-    use.count += 1
-  } else if (uses.size < mostKept) uses.set(id, { at, address, agent, count: 1 })
+  let use = uses.get(id)
+  if (!use) {
+    if (uses.size >= mostKept) return
+    use = { at, address: null, agent: undefined, scopes: null, count: 0 }
+    uses.set(id, use)
+  }
+  use.at = at
+  use.address = clientIp ?? use.address
+  use.agent = agent ?? use.agent
+  use.count += 1
+  for (const scope of requiredScopes) {
+    use.scopes ??= new Set()
+    use.scopes.add(scope)
+  }
 }
 
 function noteRefusal(
@@ -75,24 +89,30 @@ function noteRefusal(
 /** Sorted by id, so that replicas that flush together lock rows in one order. */
 async function writeUses(db: Db, uses: ReadonlyMap<string, Use>): Promise<void> {
   const all = [...uses].sort(([a], [b]) => (a < b ? -1 : 1))
-  for (let start = 0; start < all.length; start += chunk) {
-    const part = all.slice(start, start + chunk)
-    const addresses = part.map(
-      ([, { address }]) => address && formatRange({ base: address, prefix: address.length * 32 }),
-    )
-    await sql`
-      insert into token_usage (token_id, last_used_at, last_used_ip, last_user_agent, use_count)
-      select u.* from unnest(
-        ${part.map(([id]) => id)}::text[], ${part.map(([, { at }]) => new Date(at).toISOString())}::timestamptz[],
-        ${addresses}::text[], ${part.map(([, { agent }]) => agent ?? null)}::text[],
-        ${part.map(([, { count }]) => count)}::bigint[]) as u (token_id, at, ip, agent, uses)
-      where exists (select 1 from token t where t.id = u.token_id)
-      on conflict (token_id) do update set
-        last_used_at = greatest(token_usage.last_used_at, excluded.last_used_at),
-        last_used_ip = coalesce(excluded.last_used_ip, token_usage.last_used_ip),
-        last_user_agent = coalesce(excluded.last_user_agent, token_usage.last_user_agent),
-        use_count = token_usage.use_count + excluded.use_count`.execute(db)
-  }
+  for (let start = 0; start < all.length; start += chunk)
+    await writeChunk(db, all.slice(start, start + chunk))
+}
+
+/** One statement. Lists of scopes travel as text, for unnest would flatten an array of arrays. */
+async function writeChunk(db: Db, part: readonly [string, Use][]): Promise<void> {
+  const column = <T>(of: (use: Use) => T) => part.map(([, use]) => of(use))
+  const address = ({ address: from }: Use) => from && formatRange({ base: from, prefix: from.length * 32 })
+  await sql`
+    insert into token_usage (token_id, last_used_at, last_used_ip, last_user_agent, exercised_scopes, use_count)
+    select u.token_id, u.at, u.ip, u.agent, string_to_array(u.scopes, ' '), u.uses
+    from unnest(
+      ${part.map(([id]) => id)}::text[], ${column(({ at }) => new Date(at).toISOString())}::timestamptz[],
+      ${column(address)}::text[], ${column(({ agent }) => agent?.slice(0, 200) ?? null)}::text[],
+      ${column(({ scopes }) => [...(scopes ?? [])].join(' '))}::text[],
+      ${column(({ count }) => count)}::bigint[]) as u (token_id, at, ip, agent, scopes, uses)
+    where exists (select 1 from token t where t.id = u.token_id)
+    on conflict (token_id) do update set
+      last_used_at = greatest(token_usage.last_used_at, excluded.last_used_at),
+      last_used_ip = coalesce(excluded.last_used_ip, token_usage.last_used_ip),
+      last_user_agent = coalesce(excluded.last_user_agent, token_usage.last_user_agent),
+      exercised_scopes = array(
+        select distinct scope from unnest(token_usage.exercised_scopes || excluded.exercised_scopes) scope order by scope),
+      use_count = token_usage.use_count + excluded.use_count`.execute(db)
 }
 
 async function writeRefusals(db: Db, refusals: ReadonlyMap<string, Refusal>, now: Date): Promise<void> {

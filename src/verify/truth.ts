@@ -8,6 +8,7 @@ import type { Logger } from '../observe/logger.ts'
 import type { SecretShape } from '../token/format.ts'
 import type { KeyRing } from '../token/key-ring.ts'
 import { createFactsSource, type FactsSource } from './facts.ts'
+import { createFeed, type Feed } from './feed.ts'
 import { createFence } from './fence.ts'
 import { createLease, type Lease, soleLease } from './lease.ts'
 import { createLookup } from './lookup.ts'
@@ -18,7 +19,9 @@ export type Truth = {
   readonly lease: Lease
   readonly replicas: Replicas | null
   readonly facts: FactsSource
+  readonly feed: Feed
   readonly forget: (what: readonly Invalidation[]) => void
+  readonly monotonic: () => number
 }
 
 /** Tokens remembered at most; about 90 bytes each, taken as they come. */
@@ -33,6 +36,8 @@ export function createTruth(
   sabotage: ReadonlySet<Sabotage>,
 ): Truth {
   const monotonic = () => performance.now()
+  const self = newId('rep', Date.now())
+  const feed = createFeed(self)
   const fence = createFence()
   const granted = store.listen ? createLease(monotonic) : null
   const lease = granted === null || sabotage.has('no-lease') ? soleLease : granted
@@ -42,17 +47,19 @@ export function createTruth(
   const forget = (what: readonly Invalidation[]) => {
     facts.forget(what)
     if (what.some((one) => one.kind === 'services')) forgetCredentials()
+    feed.publish(what)
   }
   const onForgetAll = () => {
     facts.forgetAll()
     forgetCredentials()
+    feed.publishReset()
   }
   const onTrouble = (what: string, err: Error | null) => logger.warn({ err: err ?? undefined }, what)
   const replicas =
     store.listen && granted
       ? createReplicas({
           listen: store.listen,
-          self: newId('rep', Date.now()),
+          self,
           lease: granted,
           monotonic,
           onForget: forget,
@@ -61,5 +68,5 @@ export function createTruth(
           sabotage,
         })
       : null
-  return { lease, replicas, facts, forget }
+  return { lease, replicas, facts, feed, forget, monotonic }
 }

@@ -2,7 +2,10 @@
 import type { Facts } from '../policy/facts.ts'
 import { judge, type Question, unknownToken, type Verdict } from '../policy/judge.ts'
 
-/** A promise only when the facts are not in memory. Rejects when they cannot be known now. */
+/**
+ * A promise only when the facts are not in memory. Rejects when they cannot be known now.
+ * @param agent the bearer's own User-Agent, where the bearer itself calls
+ */
 export type Verify = (secret: string, question: Question, agent?: string) => Verdict | Promise<Verdict>
 
 export type VerifyDependencies = {

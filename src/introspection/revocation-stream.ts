@@ -1,0 +1,115 @@
+// GET /api/v1/revocations: server-sent events for client libraries that remember verdicts. They hear what to forget
+// as this replica forgets it, and a lease twice a second: without one they must not answer from memory.
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import Type from 'typebox'
+import type { Invalidation } from '../db/change.ts'
+import type { Principal } from '../guard/principal.ts'
+import { Problem } from '../http/problem.ts'
+import type { App } from '../http/server.ts'
+import type { Feed, FeedEvent } from '../verify/feed.ts'
+import { type Lease, leaseMs } from '../verify/lease.ts'
+
+export type StreamDependencies = {
+  readonly feed: Feed
+  readonly lease: Lease
+  /** Milliseconds that never go back. */
+  readonly monotonic: () => number
+}
+
+const beatMs = 500
+const mostStreams = 1_000
+/** A listener that does not read is sent away; it comes back and hears what it missed. */
+const mostUnreadBytes = 1_000_000
+
+type Stream = { readonly principal: Principal; send(text: string): void; end(): void }
+
+export function revocationStream(app: App, { feed, lease, monotonic }: StreamDependencies): void {
+  const streams = new Set<Stream>()
+  // One timer for all: each listener gets the same few bytes.
+  const beating = setInterval(() => {
+    if (!lease.holds()) return
+    const beat = `event: lease\ndata: ${JSON.stringify({ leaseMs, at: Math.round(monotonic()) })}\n\n`
+    for (const stream of streams) stream.send(beat)
+  }, beatMs).unref()
+  app.addHook('preClose', (done) => {
+    clearInterval(beating)
+    for (const stream of streams) stream.end()
+    done()
+  })
+
+  app.route({
+    method: 'GET',
+    url: '/api/v1/revocations',
+    config: {
+      policy: { access: 'service', scopes: ['tokens:introspect'], credentialsIn: 'header' },
+      catalog: {
+        effects: { readOnly: true },
+        note: 'A stream that does not end; resume with Last-Event-ID.',
+      },
+    },
+    schema: {
+      operationId: 'streamRevocations',
+      summary: 'Hear what to forget, as it happens (server-sent events)',
+      description:
+        'Events: `forget` {tokens, subjects}; `reset`: forget everything; `lease` {leaseMs, at}: remembered verdicts may be used for so long, counted from when `at` (milliseconds of one steady clock) was sent.',
+      tags: ['Verify'],
+      produces: ['text/event-stream'],
+      headers: Type.Object({
+        'last-event-id': Type.Optional(
+          Type.String({ maxLength: 100, description: 'Id of the last event heard.' }),
+        ),
+      }),
+      response: { 200: Type.String({ description: 'text/event-stream' }) },
+    },
+    handler: (request, reply) => {
+      if (streams.size >= mostStreams)
+        throw new Problem('unavailable', 'Too many listen to this replica already.')
+      open(request, reply)
+    },
+  })
+
+  function open(request: FastifyRequest, reply: FastifyReply): void {
+    reply.hijack()
+    const { raw } = reply
+    raw.writeHead(200, {
+      ...reply.getHeaders(),
+      'content-type': 'text/event-stream',
+      'x-accel-buffering': 'no',
+    } as never)
+    const stream: Stream = {
+      principal: request.principal!,
+      send(text) {
+        if (raw.writableLength > mostUnreadBytes) raw.destroy()
+        else raw.write(text)
+      },
+      end: () => raw.end(),
+    }
+    const since = request.headers['last-event-id']
+    const leave = feed.subscribe(typeof since === 'string' ? since : null, (event, missed) => {
+      stream.send(encode(event))
+      // Whoever may listen no longer has to come back and show its credentials.
+      if (missed) return
+      if (event.kind === 'reset' || event.what.some((what) => bears(what, stream.principal))) stream.end()
+    })
+    streams.add(stream)
+    raw.on('close', () => {
+      leave()
+      streams.delete(stream)
+    })
+  }
+}
+
+function encode(event: FeedEvent): string {
+  if (event.kind === 'reset') return `id: ${event.id}\nevent: reset\ndata: {}\n\n`
+  const ids = (kind: 'token' | 'subject') =>
+    event.what.flatMap((what) => (what.kind === kind ? [what.id] : []))
+  const data = JSON.stringify({ tokens: ids('token'), subjects: ids('subject') })
+  return `id: ${event.id}\nevent: forget\ndata: ${data}\n\n`
+}
+
+function bears(what: Invalidation, principal: Principal): boolean {
+  if (what.kind === 'services') return true
+  if (principal.kind !== 'token') return false
+  const { tokenId, subject } = principal.facts
+  return (what.kind === 'token' && what.id === tokenId) || (what.kind === 'subject' && what.id === subject)
+}

@@ -1,0 +1,47 @@
+// LATCHKEY_WORKERS processes on one port, each a replica of its own. The primary serves nothing: it starts them,
+// starts anew what dies, and passes a stop on.
+import cluster, { type Worker } from 'node:cluster'
+import type { Config } from './config.ts'
+import type { Logger } from './observe/logger.ts'
+import { freePort } from './start.ts'
+
+const pauseMs = 1_000
+
+export const isWorker = (): boolean => cluster.isWorker
+
+/** Resolves with the exit code when all have ended: 0 after a stop, 1 when one could not even start. */
+export async function superviseWorkers(config: Config, logger: Logger): Promise<number> {
+  const port = config.port === 0 ? await freePort(config.host) : config.port
+  const workers = new Map<number, Worker>()
+  let stopping = false
+  return new Promise((resolve) => {
+    const stop = () => {
+      stopping = true
+      for (const worker of workers.values()) worker.process.kill('SIGTERM')
+    }
+    const run = (number: number) => {
+      const worker = cluster.fork(environmentOf(number, port, config))
+      workers.set(number, worker)
+      let served = false
+      worker.once('listening', () => {
+        served = true
+      })
+      worker.once('exit', (code, signal) => {
+        workers.delete(number)
+        if (!stopping) logger.error({ worker: number, code, signal }, 'a worker ended')
+        // One that never served has told why; the others would say the same.
+        if (!served && !stopping) stop()
+        if (stopping && workers.size === 0) return resolve(served ? 0 : 1)
+        if (!stopping) setTimeout(() => !stopping && run(number), pauseMs)
+      })
+    }
+    for (let number = 1; number <= config.workers; number++) run(number)
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, stop)
+  })
+}
+
+/** The port they share; a management port is each one's own, counted up from the configured one. */
+function environmentOf(number: number, port: number, { managementPort }: Config): Record<string, string> {
+  const own = managementPort === null ? {} : { LATCHKEY_MANAGEMENT_PORT: String(managementPort + number - 1) }
+  return { LATCHKEY_PORT: String(port), ...own }
+}

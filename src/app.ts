@@ -5,6 +5,8 @@ import { catalogRoutes, collectEndpoints } from './catalog/routes.ts'
 import type { Config } from './config.ts'
 import type { Change } from './db/change.ts'
 import type { Store } from './db/open.ts'
+import { createForwardAuth } from './forward-auth/forward-auth.ts'
+import { forwardAuthRoutes } from './forward-auth/routes.ts'
 import { type GuardDependencies, installGuard } from './guard/guard.ts'
 import { createWrite } from './guard/write.ts'
 import { createCursors } from './http/cursor.ts'
@@ -97,9 +99,11 @@ export async function buildApp(parts: Parts): Promise<App> {
     onChecked: (active) => onChecked('introspect', active),
   })
   oauthRoutes(app, { db, change, guard, introspect, digests: ring.digests, now, onRevoked })
-  const onTrouble = (err: Error) => logger.error({ err }, 'introspection failed')
-  if (parts.lanes)
-    lanes.push(introspectionLane({ introspect, trustedProxies: config.trustedProxies, onTrouble }))
+  const onTrouble = (err: Error) => logger.error({ err }, 'a check failed')
+  const introspectLane = introspectionLane({ introspect, trustedProxies: config.trustedProxies, onTrouble })
+  const forwardAuth = createForwardAuth({ verify, onChecked: (active) => onChecked('forward-auth', active) })
+  const forwardAuthLane = forwardAuthRoutes(app, { ...guard, forwardAuth, onTrouble })
+  if (parts.lanes) lanes.push(introspectLane, forwardAuthLane)
   revocationStream(app, parts)
   discoveryRoutes(app, { db, issuer })
   serviceRoutes(app, { db, write, now })
@@ -111,7 +115,7 @@ export async function buildApp(parts: Parts): Promise<App> {
   return app
 }
 
-type Door = 'introspect' | 'verify'
+type Door = 'introspect' | 'verify' | 'forward-auth'
 
 /** Looked up once: a counter by its labels costs a microsecond each time. */
 function checkCounters({ checks }: Metrics) {
@@ -119,5 +123,5 @@ function checkCounters({ checks }: Metrics) {
     active: checks.labels(door, 'active'),
     inactive: checks.labels(door, 'inactive'),
   })
-  return { introspect: of('introspect'), verify: of('verify') }
+  return { introspect: of('introspect'), verify: of('verify'), 'forward-auth': of('forward-auth') }
 }

@@ -136,6 +136,13 @@ async function bringUp(
     await management.listen({ host: config.host, port: config.managementPort })
   }
 
+  // In the background; it ends by itself when the store is closed.
+  if (replicas)
+    truth.warm().then(
+      (tokens) => logger.info({ tokens }, 'memory is warm'),
+      (err) => logger.warn({ err }, 'memory could not be warmed; it fills as tokens are used'),
+    )
+
   return {
     app,
     url: `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`,

@@ -5,8 +5,16 @@ import type { Listener, ListenerEvents } from './listen.ts'
 import { openPostgres } from './postgres.ts'
 import type { Db } from './tables.ts'
 
-/** A read that is made often: `name` identifies its text, so that it is parsed and planned once. */
-export type PreparedRead = <R extends object>(name: string, text: string, values: unknown[]) => Promise<R[]>
+/**
+ * A read that is made often: `name` identifies its text, so that it is parsed and planned once. Rows that are not
+ * `sound` are not returned: it rejects, and the connection they came over is not used again.
+ */
+export type PreparedRead = <R extends object>(
+  name: string,
+  text: string,
+  values: unknown[],
+  isSound?: (rows: readonly R[]) => boolean,
+) => Promise<R[]>
 
 export type Store = {
   readonly engine: 'postgres' | 'embedded'

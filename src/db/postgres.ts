@@ -3,7 +3,7 @@
 import { Kysely, PostgresDialect } from 'kysely'
 import pg from 'pg'
 import { listen } from './listen.ts'
-import type { Store } from './open.ts'
+import type { PreparedRead, Store } from './open.ts'
 import type { Tables } from './tables.ts'
 
 /** Of NOTIFY; one database is one Latchkey. */
@@ -36,9 +36,29 @@ export async function openPostgres(url: string): Promise<Store> {
     engine: 'postgres',
     db: new Kysely<Tables>({ dialect: new PostgresDialect({ pool: general }) }),
     changes: new Kysely<Tables>({ dialect: new PostgresDialect({ pool: changes }) }),
-    read: async (name, text, values) => (await checks.query({ name, text, values })).rows,
+    read: preparedRead(checks),
     listen: (events) => listen(url, channel, events),
     close,
+  }
+}
+
+function preparedRead(pool: pg.Pool): PreparedRead {
+  return async <R extends object>(
+    name: string,
+    text: string,
+    values: unknown[],
+    isSound: (rows: readonly R[]) => boolean = () => true,
+  ) => {
+    const client = await pool.connect()
+    try {
+      const { rows } = await client.query<R>({ name, text, values })
+      if (!isSound(rows)) throw Object.assign(new Error('Another server answered'), { code: 'ECONNRESET' })
+      client.release()
+      return rows
+    } catch (error) {
+      client.release(error as Error)
+      throw error
+    }
   }
 }
 

@@ -11,8 +11,10 @@ export type LaneAnswer = {
 }
 
 export type Lane = {
-  readonly method: string
-  readonly path: string
+  /** Whether this is its request; nothing is read for that but method and URL. */
+  takes(request: IncomingMessage): boolean
+  /** The route template, for metrics. */
+  readonly route: string
   /** The start of the Content-Type it takes; null: it has no body. */
   readonly contentType: string | null
   /** Never throws, never rejects: refusals are answers. */
@@ -24,7 +26,7 @@ export type LaneHooks = {
   /** On every answer. */
   readonly headers: readonly string[]
   readonly isStopping: () => boolean
-  readonly onAnswered: (lane: Lane, status: number, elapsedSeconds: number) => void
+  readonly onAnswered: (method: string, route: string, status: number, elapsedSeconds: number) => void
 }
 
 const longestBody = 16 * 1024
@@ -32,7 +34,7 @@ const longestBody = 16 * 1024
 /** @returns whether the request was taken */
 export function createLanes(lanes: readonly Lane[], hooks: LaneHooks) {
   return (request: IncomingMessage, response: ServerResponse): boolean => {
-    const lane = lanes.find((one) => one.path === request.url && one.method === request.method)
+    const lane = lanes.find((one) => one.takes(request))
     if (!lane || !isPlain(request, lane)) return false
     const begun = performance.now()
     const send = (answer: LaneAnswer) => {
@@ -41,7 +43,7 @@ export function createLanes(lanes: readonly Lane[], hooks: LaneHooks) {
       if (hooks.isStopping()) own.push('connection', 'close')
       response.writeHead(answer.status, [...hooks.headers, ...answer.headers, ...own])
       response.end(answer.body)
-      hooks.onAnswered(lane, answer.status, (performance.now() - begun) / 1000)
+      hooks.onAnswered(request.method!, lane.route, answer.status, (performance.now() - begun) / 1000)
     }
     const settle = (body: string) => {
       const answer = lane.answer(request, body)

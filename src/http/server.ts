@@ -46,8 +46,7 @@ const bodyLimitBytes = 64 * 1024
 export function createServer({ issuer, logger, metrics, now, isStopping, lanes }: ServerOptions): App {
   const requestId = requestIds(now())
   const headers = answerHeaders(issuer)
-  const onAnswered = ({ method, path }: Lane, status: number, elapsedSeconds: number) =>
-    metrics.observe(method, path, status, elapsedSeconds)
+  const onAnswered = metrics.observe
   const app = Fastify({
     loggerInstance: logger,
     // A line for each request costs as much as the request itself; rooms log what matters, metrics count the rest.

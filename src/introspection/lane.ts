@@ -8,6 +8,7 @@ import { oauthErrorAnswer } from './oauth-error.ts'
 
 export const introspectionHeaders = { 'content-type': 'application/json; charset=utf-8', pragma: 'no-cache' }
 
+const path = '/oauth2/introspect'
 const headers = Object.entries(introspectionHeaders).flat()
 
 export type IntrospectionLaneDependencies = {
@@ -32,8 +33,8 @@ export function introspectionLane({
     }
   }
   return {
-    method: 'POST',
-    path: '/oauth2/introspect',
+    takes: ({ method, url }) => url === path && method === 'POST',
+    route: path,
     contentType: 'application/x-www-form-urlencoded',
     answer(request, form) {
       try {

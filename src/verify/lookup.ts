@@ -2,6 +2,9 @@
 import type { PreparedRead } from '../db/open.ts'
 import type { Facts, TokenType } from '../policy/facts.ts'
 import type { ReadFacts } from './flights.ts'
+import { serverIdentity } from './replicas.ts'
+
+type Answer = { server: string } & ({ digest: null } | FactsRow)
 
 export type FactsRow = {
   digest: Uint8Array
@@ -33,19 +36,27 @@ export const effectiveScopes = (scopes: string, cap: string) => `
                 (select capped from scope k, unnest(k.closure) capped where k.name = any(${cap})))
             order by reached)`
 
+// One row at least, so that it is always known who answers.
 const text = `
-    select s.digest, s.ends_at, t.id, t.type, t.subject, t.team, t.audience, t.ip_ranges, t.created_at, t.expire_at,
-      ${stateColumn},
-      ${effectiveScopes('t.scopes', 'o.scope_cap')} as scopes
-    from token_secret s
-    join token t on t.id = s.token_id
-    join subject o on o.id = t.subject
-    where s.digest = any($1::bytea[])`
+    select here.server, f.*
+    from (select ${serverIdentity} as server) here
+    left join lateral (
+      select s.digest, s.ends_at, t.id, t.type, t.subject, t.team, t.audience, t.ip_ranges, t.created_at, t.expire_at,
+        ${stateColumn},
+        ${effectiveScopes('t.scopes', 'o.scope_cap')} as scopes
+      from token_secret s
+      join token t on t.id = s.token_id
+      join subject o on o.id = t.subject
+      where s.digest = any($1::bytea[])) f on true`
 
-export function createLookup(read: PreparedRead): ReadFacts {
+/** @param server the one whose answers count; null: any */
+export function createLookup(read: PreparedRead, server: () => string | null): ReadFacts {
+  // After a failover, a connection may still lead to the former primary, which knows nothing of later revokes.
+  const isSound = (rows: readonly Answer[]) => server() === null || rows[0]?.server === server()
   return async (digests) => {
-    const rows = await read<FactsRow>('facts by digest', text, [digests])
-    return new Map(rows.map((row) => [Buffer.from(row.digest).toString('latin1'), factsOf(row)]))
+    const rows = await read<Answer>('facts by digest', text, [digests], isSound)
+    const found = rows.filter((row): row is Answer & FactsRow => row.digest !== null)
+    return new Map(found.map((row) => [Buffer.from(row.digest).toString('latin1'), factsOf(row)]))
   }
 }
 

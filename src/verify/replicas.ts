@@ -21,6 +21,8 @@ export type Replicas = {
   withdraw(announced: Announced): void
   /** After the commit: resolves when no replica can answer from before it any more; at most one lease later. */
   settled(announced: Announced): Promise<void>
+  /** Which server process earns the lease; null: not known. What another one says does not count. */
+  server(): string | null
   /** The database's clock, carried on by the monotonic one. Epoch milliseconds. */
   now(): number
   /** For readiness and metrics. */
@@ -60,6 +62,7 @@ const timerSlackMs = 5
 /** NOTIFY's payload ends at 8000 bytes. */
 const longestPayload = 7_000
 
+type HeartbeatRow = { silent: number; now: number; server: string }
 type Heartbeat = { readonly number: number; readonly sentAt: number; echoed: boolean; read: boolean }
 type Barrier = { needed: Set<string> | null; resolve: () => void; done: Promise<void> }
 
@@ -74,6 +77,7 @@ export function createReplicas(dependencies: ReplicaDependencies): Replicas {
   let number = 0
   let silentCount: number | null = null
   let clockOffset: number | null = null
+  let server: string | null = null
   let announcements = 0
 
   const listener = dependencies.listen({ onUp, onDown, onMessage })
@@ -102,7 +106,7 @@ export function createReplicas(dependencies: ReplicaDependencies): Replicas {
     heartbeat = sent
     const text = sabotage.has('select-heartbeat') ? selectHeartbeat : notifyHeartbeat
     listener
-      .query<{ silent: number; now: number }>(text, [channel, `h ${self} ${number}`])
+      .query<HeartbeatRow>(text, [channel, `h ${self} ${number}`])
       .then(([row]) => onRead(sent, row!))
       .catch((error: Error) => {
         if (heartbeat !== sent) return
@@ -111,10 +115,11 @@ export function createReplicas(dependencies: ReplicaDependencies): Replicas {
       })
   }
 
-  function onRead(sent: Heartbeat, row: { silent: number; now: number }): void {
+  function onRead(sent: Heartbeat, row: HeartbeatRow): void {
     // Some change could not be announced: what it was about is not known, so everything goes.
     if (silentCount !== null && row.silent !== silentCount) onForgetAll()
     silentCount = row.silent
+    server = row.server
     clockOffset = row.now - (sent.sentAt + monotonic()) / 2
     sent.read = true
     if (sabotage.has('select-heartbeat')) sent.echoed = true
@@ -173,8 +178,9 @@ export function createReplicas(dependencies: ReplicaDependencies): Replicas {
     for (const [replica, last] of heard) if (at - last > 10 * leaseMs) heard.delete(replica)
     barrier.needed = new Set(alive.map(([replica]) => replica))
     if (alive.length === 0) barrier.resolve()
-    const latest = Math.max(at, ...alive.map(([, last]) => last + leaseMs))
-    setTimeout(barrier.resolve, latest - at + timerSlackMs).unref()
+    // Whoever does not confirm is waited for until its own lease is over, however long the others' last.
+    for (const [replica, last] of alive)
+      setTimeout(() => onConfirmation(replica, id), last + leaseMs - at + timerSlackMs).unref()
   }
 
   function onConfirmation(from: string, id: string): void {
@@ -187,6 +193,16 @@ export function createReplicas(dependencies: ReplicaDependencies): Replicas {
     for (const id of barriers.keys()) onConfirmation(from, id)
   }
 
+  /**
+   * After a failover, a connection may still lead to the former primary, where the other replicas would not hear the
+   * announcement. Such a connection is ended, and with it the change.
+   */
+  async function refuseOtherServer(trx: Trx): Promise<void> {
+    const { rows } = await sql<{ server: string }>`select ${sql.raw(serverIdentity)} as server`.execute(trx)
+    if (server === null || rows[0]?.server === server) return
+    await sql`select pg_terminate_backend(pg_backend_pid())`.execute(trx)
+  }
+
   return {
     async ready() {
       const deadline = monotonic() + firstLeaseMs
@@ -197,6 +213,7 @@ export function createReplicas(dependencies: ReplicaDependencies): Replicas {
       )
     },
     async announce(trx, what, silent) {
+      await refuseOtherServer(trx)
       if (silent) {
         await sql`update silent_changes set count = count + 1`.execute(trx)
         return 'silent'
@@ -225,6 +242,7 @@ export function createReplicas(dependencies: ReplicaDependencies): Replicas {
       everyLeaseIsOver.cancel()
       if (announced !== 'silent') barriers.delete(announced.id)
     },
+    server: () => server,
     now: () => (clockOffset === null ? Date.now() : Math.round(monotonic() + clockOffset)),
     get others() {
       return heard.size
@@ -238,8 +256,11 @@ export function createReplicas(dependencies: ReplicaDependencies): Replicas {
   }
 }
 
+/** Tells a primary from the one it replaced, even where both still answer. */
+export const serverIdentity = 'pg_postmaster_start_time()::text'
+
 /** The count is read after the heartbeat was sent, so it misses no change that was committed before. */
-const readAlong = `(select count from silent_changes) as silent, extract(epoch from clock_timestamp())::float8 * 1000 as now`
+const readAlong = `(select count from silent_changes) as silent, extract(epoch from clock_timestamp())::float8 * 1000 as now, ${serverIdentity} as server`
 const notifyHeartbeat = `select pg_notify($1, $2), ${readAlong}`
 const selectHeartbeat = `select $1::text, $2::text, ${readAlong}`
 /** Nobody relies on a confirmation after a crash, so it need not wait for the disk. */

@@ -14,6 +14,7 @@ import { createLease, type Lease, soleLease } from './lease.ts'
 import { createLookup } from './lookup.ts'
 import { createFactStore } from './memory/store.ts'
 import { createReplicas, type Replicas, type Sabotage } from './replicas.ts'
+import { warmUp } from './warm.ts'
 
 export type Truth = {
   readonly lease: Lease
@@ -21,6 +22,8 @@ export type Truth = {
   readonly facts: FactsSource
   readonly feed: Feed
   readonly forget: (what: readonly Invalidation[]) => void
+  /** Loads live tokens until memory is full; resolves with how many. */
+  readonly warm: () => Promise<number>
   readonly monotonic: () => number
 }
 
@@ -41,7 +44,8 @@ export function createTruth(
   const fence = createFence()
   const granted = store.listen ? createLease(monotonic) : null
   const lease = granted === null || sabotage.has('no-lease') ? soleLease : granted
-  const readFacts = createLookup(store.read)
+  let replicas: Replicas | null = null
+  const readFacts = createLookup(store.read, () => replicas?.server() ?? null)
   const memory = createFactStore({ capacity })
   const facts = createFactsSource({ ring, shape, memory, fence, lease, readFacts, monotonic, sabotage })
   const forget = (what: readonly Invalidation[]) => {
@@ -55,18 +59,27 @@ export function createTruth(
     feed.publishReset()
   }
   const onTrouble = (what: string, err: Error | null) => logger.warn({ err: err ?? undefined }, what)
-  const replicas =
-    store.listen && granted
-      ? createReplicas({
-          listen: store.listen,
-          self,
-          lease: granted,
-          monotonic,
-          onForget: forget,
-          onForgetAll,
-          onTrouble,
-          sabotage,
-        })
-      : null
-  return { lease, replicas, facts, feed, forget, monotonic }
+  if (store.listen && granted) {
+    const { listen } = store
+    replicas = createReplicas({
+      listen,
+      self,
+      lease: granted,
+      monotonic,
+      onForget: forget,
+      onForgetAll,
+      onTrouble,
+      sabotage,
+    })
+  }
+  const warm = () =>
+    warmUp({
+      db: store.db,
+      server: () => replicas?.server() ?? null,
+      keyId: ring.currentId,
+      capacity,
+      mark: fence.mark,
+      remember: facts.remember,
+    })
+  return { lease, replicas, facts, feed, forget, warm, monotonic }
 }

@@ -139,8 +139,8 @@ export function createFactStore({ capacity }: { capacity: number }): FactStore {
     const known = slotOf(key)
     const references = {
       subject: subjects.acquire(facts.subject),
-      grant: grants.acquire(grantKey(facts), () => makeGrant(facts)),
-      origin: origins.acquire(originKey(facts), () => makeOrigin(facts)),
+      grant: grants.acquire(lastGrantKey(facts), () => makeGrant(facts)),
+      origin: origins.acquire(lastOriginKey(facts), () => makeOrigin(facts)),
     }
     if (known >= 0) unlink(known)
     const slot = known >= 0 ? known : freeSlot()
@@ -224,6 +224,24 @@ export function createFactStore({ capacity }: { capacity: number }): FactStore {
 }
 
 const none: readonly string[] = Object.freeze([])
+
+/** A warm-up brings thousands in a row that share their very lists; their key is then the same string. */
+function keptWhileSame(same: (a: Facts, b: Facts) => boolean, make: (facts: Facts) => string) {
+  let last: { facts: Facts; key: string } | null = null
+  return (facts: Facts): string => {
+    if (last === null || !same(last.facts, facts)) last = { facts, key: make(facts) }
+    return last.key
+  }
+}
+const lastGrantKey = keptWhileSame(
+  (a, b) => a.scopes === b.scopes && a.audience === b.audience,
+  (facts) => grantKey(facts),
+)
+const lastOriginKey = keptWhileSame(
+  (a, b) => a.team === b.team && a.ranges === b.ranges,
+  (facts) => originKey(facts),
+)
+
 const frozen = (list: readonly string[]) => (list.length === 0 ? none : Object.freeze([...list]))
 
 // Each string with its length before it: a team's name may contain any separator, and two different sets must

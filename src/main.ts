@@ -12,8 +12,9 @@ async function serve(): Promise<void> {
     const logger = createLogger(config.logLevel)
     if (config.workers > 1 && !isWorker()) return process.exit(await superviseWorkers(config, logger))
     const running = await start(config, { logger })
-    logger.info({ url: running.url, issuer: running.issuer, engine: running.store.engine }, 'listening')
-    if (running.store.engine === 'embedded') greet(running, config.dataDir)
+    const { url, issuer, store } = running
+    logger.info({ url, issuer, engine: store.engine, failover: store.failover }, 'listening')
+    if (store.engine === 'embedded') greet(running, config.dataDir)
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => void end(running))
   } catch (error) {
     // What stops a start is for the operator to read, not for a log collector to parse.

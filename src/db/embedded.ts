@@ -3,7 +3,7 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { PGlite } from '@electric-sql/pglite'
@@ -25,8 +25,8 @@ export async function openEmbedded(dataDir: string): Promise<Store> {
   const unlock = await lockDirectory(dataDir)
   try {
     const files = join(dataDir, 'store')
-    await checkFormat(dataDir)
-    if (!existsSync(files)) await initialise(files)
+    if (existsSync(files)) await checkFormat(dataDir)
+    else await initialise(dataDir, files)
     const store = await openPglite(files)
     return {
       ...store,
@@ -47,6 +47,7 @@ export async function openPglite(files: string, image?: Blob): Promise<Store> {
   const db: Db = new Kysely<Tables>({ dialect: pgliteDialect(pglite) })
   return {
     engine: 'embedded',
+    failover: null,
     db,
     changes: db,
     // Behind a transaction that holds the one session, never inside it.
@@ -58,23 +59,24 @@ export async function openPglite(files: string, image?: Blob): Promise<Store> {
 }
 
 async function checkFormat(dataDir: string): Promise<void> {
-  const file = join(dataDir, 'format')
-  const found = existsSync(file) ? (await readFile(file, 'utf8')).trim() : null
-  if (found === null) await writeFile(file, `${storeFormat}\n`)
-  else if (found !== storeFormat) {
-    throw new Error(
-      `${dataDir} was written by another version (${found}; this one reads ${storeFormat}). Dump it with that version, or choose another LATCHKEY_DATA_DIR.`,
-    )
-  }
+  const found = (await readFile(join(dataDir, 'format'), 'utf8').catch(() => 'of none')).trim()
+  if (found === storeFormat) return
+  throw new Error(
+    `${dataDir} was written by another version (${found}; this one reads ${storeFormat}). Dump it with that version, or choose another LATCHKEY_DATA_DIR.`,
+  )
 }
 
 /** initdb takes 800 MB that the process would keep, so a child does it and takes the memory along. */
-async function initialise(files: string): Promise<void> {
-  const unfinished = `${files}.new`
-  await rm(unfinished, { recursive: true, force: true })
+async function initialise(dataDir: string, files: string): Promise<void> {
+  for (const name of await readdir(dataDir)) {
+    if (name.startsWith('store.new')) await rm(join(dataDir, name), { recursive: true, force: true })
+  }
+  // A name of its own: the child of a process that was killed may still be writing to another.
+  const unfinished = await mkdtemp(`${files}.new-`)
   const child = fork(fileURLToPath(import.meta.url), [unfinished], { execArgv: process.execArgv })
   const [code] = await once(child, 'exit')
   if (code !== 0) throw new Error(`The embedded store could not be made in ${files} (exit code ${code})`)
+  await writeFile(join(dataDir, 'format'), `${storeFormat}\n`)
   // Only a whole store gets the name, whatever ends this process on the way.
   await rename(unfinished, files)
 }

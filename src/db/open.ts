@@ -18,6 +18,8 @@ export type PreparedRead = <R extends object>(
 
 export type Store = {
   readonly engine: 'postgres' | 'embedded'
+  /** Whether a failover keeps what was acknowledged (a synchronous standby), or may lose some; null: there is none. */
+  readonly failover: 'safe' | 'best effort' | null
   readonly db: Db
   /** The same, on connections that are kept free for changes. */
   readonly changes: Db

@@ -25,8 +25,10 @@ export async function openPostgres(url: string): Promise<Store> {
   const checks = pool(url, 2, checkMs, 1)
   const pools = [general, changes, checks]
   const close = async () => void (await Promise.all(pools.map((one) => one.end())))
+  let failover: Store['failover']
   try {
     await refuseUnsafe(general)
+    failover = await failoverOf(general)
     await Promise.all([changes, checks].map((one) => one.query('select 1')))
   } catch (error) {
     await close()
@@ -34,6 +36,7 @@ export async function openPostgres(url: string): Promise<Store> {
   }
   return {
     engine: 'postgres',
+    failover,
     db: new Kysely<Tables>({ dialect: new PostgresDialect({ pool: general }) }),
     changes: new Kysely<Tables>({ dialect: new PostgresDialect({ pool: changes }) }),
     read: preparedRead(checks),
@@ -77,6 +80,12 @@ function pool(url: string, max: number, deadlineMs: number, min = 0): pg.Pool {
   // An idle connection that breaks is replaced; without a listener its error would end the process.
   one.on('error', () => {})
   return one
+}
+
+/** With an asynchronous standby, a failover may lose what was acknowledged. */
+async function failoverOf(pool: pg.Pool): Promise<Store['failover']> {
+  const { rows } = await pool.query(`select current_setting('synchronous_standby_names') as names`)
+  return rows[0].names === '' ? 'best effort' : 'safe'
 }
 
 async function refuseUnsafe(pool: pg.Pool): Promise<void> {

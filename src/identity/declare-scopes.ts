@@ -40,7 +40,10 @@ export async function declareScopes(
     declaration.scopes.map((scope) => scope.name),
   )
   await refuseOthers(trx, serviceId, declaration)
-  await replaceScopes(trx, serviceId, groupRows(serviceId, declaration), scopeRows(serviceId, declaration))
+  const rows = scopeRows(serviceId, declaration)
+  const got = await replaceScopes(trx, serviceId, groupRows(serviceId, declaration), rows)
+  const lost = rows.find((row) => !got.includes(row.name))
+  if (lost) throw new Problem('conflict', `The scope "${lost.name}" is being declared by another service.`)
 }
 
 /** Latchkey's own, at every start; nothing is written when nothing has changed. */

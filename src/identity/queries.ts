@@ -68,17 +68,27 @@ export const scopes = (db: Db): Promise<ScopeRow[]> =>
 export const scopeGroups = (db: Db): Promise<ScopeGroupRow[]> =>
   db.selectFrom('scope_group').selectAll().orderBy('service_id').orderBy('position').execute()
 
-/** All of a service's groups and scopes at once: what is not named any more is gone. */
+/**
+ * All of a service's groups and scopes at once: what is not named any more is gone.
+ * @returns the names that it got; another service may be declaring the same ones at this moment
+ */
 export async function replaceScopes(
   trx: Trx,
   serviceId: string,
   groups: readonly ScopeGroupRow[],
   rows: readonly ScopeRow[],
-): Promise<void> {
+): Promise<string[]> {
   await trx.deleteFrom('scope').where('service_id', '=', serviceId).execute()
   await trx.deleteFrom('scope_group').where('service_id', '=', serviceId).execute()
   if (groups.length > 0) await trx.insertInto('scope_group').values(groups).execute()
-  if (rows.length > 0) await trx.insertInto('scope').values(rows).execute()
+  if (rows.length === 0) return []
+  const got = await trx
+    .insertInto('scope')
+    .values(rows)
+    .onConflict((conflict) => conflict.column('name').doNothing())
+    .returning('name')
+    .execute()
+  return got.map((row) => row.name)
 }
 
 export const subjectById = (db: Db, id: string): Promise<SubjectRow | undefined> =>

@@ -18,6 +18,8 @@ export function createMetrics(version: string) {
     buckets: seconds,
     registers,
   })
+  /** Looked up by its labels, a series costs a microsecond each time. */
+  const durations = new Map<string, Histogram.Internal<string>>()
   return {
     registry,
     active: new Gauge({ name: 'http_server_active_requests', help: 'Requests in flight.', registers }),
@@ -36,11 +38,18 @@ export function createMetrics(version: string) {
     revoked: new Counter({ name: 'latchkey_tokens_revoked_total', help: 'Tokens revoked.', registers }),
     /** @param route the template, undefined where no route matched @param elapsedSeconds wall time */
     observe(method: string, route: string | undefined, status: number, elapsedSeconds: number) {
-      const labels = {
-        http_request_method: methods.has(method) ? method : '_OTHER',
-        http_response_status_code: status,
+      const key = `${method} ${status} ${route}`
+      let series = durations.get(key)
+      if (!series) {
+        const labels = {
+          http_request_method: methods.has(method) ? method : '_OTHER',
+          http_response_status_code: status,
+        }
+        series = duration.labels(route === undefined ? labels : { ...labels, http_route: route })
+        // Methods are the caller's to choose; those of HTTP are few.
+        if (methods.has(method)) durations.set(key, series)
       }
-      duration.observe(route === undefined ? labels : { ...labels, http_route: route }, elapsedSeconds)
+      series.observe(elapsedSeconds)
     },
   }
 }

@@ -72,12 +72,22 @@ export function tokenRoutes(app: App, dependencies: TokenDependencies): void {
       response: { 200: ref(ProvisionedSchema) },
     },
     handler: async (request, reply) => {
-      const { id, secret } = await write(request, (trx) =>
-        provision(trx, request.body, tokenPrincipal(request), actorOf(request), mint, now()),
-      )
+      // What the answer needs is read before the commit: nothing may fail between the change and its answer.
+      const { row, secret } = await write(request, async (trx) => {
+        const made = await provision(
+          trx,
+          request.body,
+          tokenPrincipal(request),
+          actorOf(request),
+          mint,
+          now(),
+        )
+        return { row: (await tokenById(trx, made.id))!, secret: made.secret }
+      })
       onProvisioned(request.body.type ?? 'personal')
-      const row = await tokenById(db, id)
-      return reply.header('location', `/api/v1/tokens/${id}`).send({ ...viewOf(row!, now()), token: secret })
+      return reply
+        .header('location', `/api/v1/tokens/${row.id}`)
+        .send({ ...viewOf(row, now()), token: secret })
     },
   })
 
@@ -219,7 +229,7 @@ export function tokenRoutes(app: App, dependencies: TokenDependencies): void {
     },
     handler: async (request, reply) => {
       const { id } = request.params
-      await write(
+      const after = await write(
         request,
         async (trx, invalidate) => {
           const row = visible(await lockToken(trx, id), tokenPrincipal(request))
@@ -229,12 +239,12 @@ export function tokenRoutes(app: App, dependencies: TokenDependencies): void {
           }
           await narrow(trx, row, request.body, actorOf(request), now())
           invalidate({ kind: 'token', id })
+          return (await tokenById(trx, id))!
         },
         { target: id },
       )
-      const row = (await tokenById(db, id))!
-      reply.header('etag', etagOf(row, now()))
-      return viewOf(row, now())
+      reply.header('etag', etagOf(after, now()))
+      return viewOf(after, now())
     },
   })
 
@@ -261,17 +271,18 @@ export function tokenRoutes(app: App, dependencies: TokenDependencies): void {
   async function revoke(request: FastifyRequest, reply: FastifyReply, id: string) {
     const caller = tokenPrincipal(request)
     const atOnce = /(^|,)\s*respond-async\s*(,|;|$)/i.test(String(request.headers['prefer'] ?? ''))
-    const first = await write(
+    const { first, row } = await write(
       request,
       async (trx, invalidate) => {
-        const row = visible(await lockToken(trx, id), caller)
-        return revokeToken(trx, row, actorOf(request), invalidate, now())
+        const before = visible(await lockToken(trx, id), caller)
+        const first = await revokeToken(trx, before, actorOf(request), invalidate, now())
+        return { first, row: (await tokenById(trx, id))! }
       },
       { target: id, acknowledge: atOnce ? 'committed' : 'effective' },
     )
     if (first) onRevoked()
     const committed = now()
-    const revokedAt = (await tokenById(db, id))!.revoked_at!.toISOString()
+    const revokedAt = row.revoked_at!.toISOString()
     const told = { message: first ? 'Token revoked' : 'Token was already revoked', id, revokedAt }
     if (!atOnce) return { ...told, status: 200, effectiveAt: first ? committed.toISOString() : revokedAt }
     const effectiveBy = new Date(committed.getTime() + effectiveWithinMs).toISOString()

@@ -48,9 +48,12 @@ export function createTruth(
   const readFacts = createLookup(store.read, () => replicas?.server() ?? null)
   const memory = createFactStore({ capacity })
   const facts = createFactsSource({ ring, shape, memory, fence, lease, readFacts, monotonic, sabotage })
-  const forget = (what: readonly Invalidation[]) => {
+  const forgetHere = (what: readonly Invalidation[]) => {
     facts.forget(what)
     if (what.some((one) => one.kind === 'services')) forgetCredentials()
+  }
+  const onForget = (what: readonly Invalidation[]) => {
+    forgetHere(what)
     feed.publish(what)
   }
   const onForgetAll = () => {
@@ -66,7 +69,7 @@ export function createTruth(
       self,
       lease: granted,
       monotonic,
-      onForget: forget,
+      onForget,
       onForgetAll,
       onTrouble,
       sabotage,
@@ -81,5 +84,7 @@ export function createTruth(
       mark: fence.mark,
       remember: facts.remember,
     })
+  // With other replicas, a change of our own comes round like theirs, and is told to listeners then, once.
+  const forget = replicas ? forgetHere : onForget
   return { lease, replicas, facts, feed, forget, warm, monotonic }
 }

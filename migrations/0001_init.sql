@@ -145,3 +145,4 @@ begin
 end
 $$;
 create trigger audit_event_is_final before update or delete on audit_event for each row execute function audit_event_is_final();
+create trigger audit_event_stays before truncate on audit_event for each statement execute function audit_event_is_final();

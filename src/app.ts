@@ -39,6 +39,8 @@ export type Parts = {
   readonly ring: KeyRing
   readonly verify: Verify
   readonly change: Change
+  /** For changes that invalidate nothing that anybody relies on. */
+  readonly add: Change
   readonly credentials: Credentials
   readonly feed: Feed
   readonly lease: Lease
@@ -69,7 +71,9 @@ export async function buildApp(parts: Parts): Promise<App> {
     trustedProxies: config.trustedProxies,
     issuer,
   }
-  const write = createWrite(change, now)
+  const write = createWrite(change, issuer, now)
+  // Making things does not take the connections that are kept for taking them away.
+  const writeNew = createWrite(parts.add, issuer, now)
   const cursors = createCursors(ring.subkey('cursor'))
   const onRevoked = () => metrics.revoked.inc()
   const onProvisioned = (type: string) => metrics.provisioned.inc({ type })
@@ -84,6 +88,7 @@ export async function buildApp(parts: Parts): Promise<App> {
   tokenRoutes(app, {
     db,
     write,
+    writeNew,
     mint,
     cursors,
     issuer,

@@ -118,7 +118,7 @@ export const settings = {
   managementPort: setting(
     'LATCHKEY_MANAGEMENT_PORT',
     null,
-    number(0, 65535),
+    number(1, 65535),
     'Port for `/metrics`, `/livez` and `/readyz`, to be kept inside; the second worker takes the next one, and so on. Not set: no metrics are served; the probes are on the main port in any case.',
   ),
   workers: setting(

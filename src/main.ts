@@ -4,6 +4,9 @@ import { createLogger } from './observe/logger.ts'
 import { type Running, start } from './start.ts'
 import { isWorker, superviseWorkers } from './workers.ts'
 
+// Who reads the output may go away; that is no reason to fail, nor to try for ever to tell them.
+for (const output of [process.stdout, process.stderr]) output.on('error', () => {})
+
 await serve()
 
 async function serve(): Promise<void> {

@@ -113,6 +113,7 @@ async function bringUp(
   undo.push(async () => clearInterval(flushing), flushUsage)
 
   const change = createChange({ db: store.changes, replicas, forget: truth.forget })
+  const add = createChange({ db, replicas, forget: truth.forget })
   const verify = createVerify({ factsOf: facts.factsOf, note: usage.note, now })
   const adminTokenFile = store.engine === 'embedded' ? await firstAdminToken(change, ring, config, now) : null
 
@@ -126,7 +127,20 @@ async function bringUp(
     return { ready, reason: ready ? 'ok' : 'the store does not answer' }
   }
   const { feed, monotonic } = truth
-  const made = { config, issuer, version, store, ring, verify, change, credentials, feed, lease, monotonic }
+  const made = {
+    config,
+    issuer,
+    version,
+    store,
+    ring,
+    verify,
+    change,
+    add,
+    credentials,
+    feed,
+    lease,
+    monotonic,
+  }
   const app = await buildApp({ ...made, logger, metrics, readiness, isStopping, lanes, now })
   undo.push(() => app.close())
   await app.listen({ host: config.host, port })

@@ -126,9 +126,14 @@ function endpointOf(
 /** What the guard itself can answer follows from the policy, so no route has to list it. */
 export function errorsOf(policy: RoutePolicy): ProblemCode[] {
   if (policy.access === 'public') return ['unavailable']
+  // OAuth endpoints have codes of their own (RFC 6749 §5.2, RFC 6750 §3.1).
+  if (isOAuth(policy)) return []
   const scoped: ProblemCode[] = 'scopes' in policy && policy.scopes.length > 0 ? ['insufficient-scope'] : []
   return ['invalid-token', ...scoped, 'ip-not-allowed', 'unavailable']
 }
+
+export const isOAuth = (policy: RoutePolicy) =>
+  policy.access === 'service' && policy.credentialsIn === 'header or form'
 
 function requestHints({ params, querystring, body, consumes }: RouteSchema): Hints | null {
   const hints = {

@@ -6,11 +6,23 @@ import type { RoutePolicy } from '../guard/policy.ts'
 import { notModified, strongEtag } from '../http/etag.ts'
 import { type ProblemCode, problems } from '../http/problems.ts'
 import type { App } from '../http/server.ts'
-import { errorsOf } from './endpoints.ts'
+import { errorsOf, isOAuth } from './endpoints.ts'
 
 /** Everything the page needs comes from here; no upgrade-insecure-requests, which would break plain http. */
 const docsPolicy =
   "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; object-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+
+const tags = {
+  Tokens: 'Provision, list, narrow and revoke tokens.',
+  Verify: 'Is this token good, and may it do this? In JSON, for gateways, and as a stream of what to forget.',
+  OAuth: 'The same for clients that know only the RFCs.',
+  Services: 'The product services that ask, and the scopes they declare.',
+  Subjects: 'Who owns tokens, and what they may have.',
+  Catalog: 'What can be called, with which scopes, and what can go wrong.',
+  Audit: 'Who did what.',
+  Discovery: 'Where OAuth clients find the endpoints.',
+  Operation: 'Probes.',
+}
 
 /** To be called before any route is registered. */
 export async function describeApi(
@@ -27,17 +39,7 @@ export async function describeApi(
         license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
       },
       servers: [{ url: issuer }],
-      tags: [
-        'Tokens',
-        'Verify',
-        'OAuth',
-        'Services',
-        'Subjects',
-        'Catalog',
-        'Audit',
-        'Discovery',
-        'Operation',
-      ].map((name) => ({ name })),
+      tags: Object.entries(tags).map(([name, description]) => ({ name, description })),
       components: {
         securitySchemes: {
           token: { type: 'http', scheme: 'bearer', description: 'A Latchkey token.' },
@@ -61,17 +63,12 @@ export async function describeApi(
 function secured(schema: FastifySchema, policy: RoutePolicy, errors: readonly ProblemCode[]) {
   const scopes = 'scopes' in policy ? [...policy.scopes] : []
   const byClient = policy.access === 'service' ? [{ client: [] }] : []
-  const response = {
-    ...(schema.response as object),
-    ...errorResponses([...errorsOf(policy), ...errors], url(schema)),
-  }
+  const refusals = isOAuth(policy) ? oauthErrors : problemResponses([...errorsOf(policy), ...errors])
+  const response = { ...refusals, ...(schema.response as object) }
   return { response, security: policy.access === 'public' ? [] : [{ token: scopes }, ...byClient] }
 }
 
-const url = (schema: FastifySchema) => (schema.tags?.includes('OAuth') ? 'oauth' : 'rest')
-
-/** OAuth endpoints answer {error, error_description}; everything else a Problem. */
-function errorResponses(codes: readonly ProblemCode[], kind: 'oauth' | 'rest') {
+function problemResponses(codes: readonly ProblemCode[]) {
   const byStatus = new Map<number, ProblemCode[]>()
   for (const code of new Set(codes)) {
     const { status } = problems[code]
@@ -79,11 +76,10 @@ function errorResponses(codes: readonly ProblemCode[], kind: 'oauth' | 'rest') {
   }
   const entries = [...byStatus].map(([status, list]) => {
     const description = list.map((code) => problems[code].title).join('; ')
-    const content =
-      kind === 'rest'
-        ? { 'application/problem+json': { schema: { $ref: 'Problem#' } } }
-        : { 'application/json': { schema: oauthError } }
-    return [status, { description, content }]
+    return [
+      status,
+      { description, content: { 'application/problem+json': { schema: { $ref: 'Problem#' } } } },
+    ]
   })
   return Object.fromEntries(entries)
 }
@@ -93,6 +89,21 @@ const oauthError = {
   properties: { error: { type: 'string' }, error_description: { type: 'string' } },
   required: ['error'],
 }
+
+/** RFC 6749 §5.2 and RFC 6750 §3.1, as what they are answered with. */
+const oauthErrors = Object.fromEntries(
+  [
+    [400, 'invalid_request'],
+    [401, 'invalid_client, invalid_token'],
+    [403, 'insufficient_scope'],
+    [413, 'invalid_request: the body is too large'],
+    [415, 'invalid_request: the body is no form'],
+    [503, 'temporarily_unavailable'],
+  ].map(([status, description]) => [
+    status,
+    { description, content: { 'application/json': { schema: oauthError } } },
+  ]),
+)
 
 /** To be called after all other routes are registered. */
 export async function apiPages(app: App): Promise<void> {

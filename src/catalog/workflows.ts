@@ -58,7 +58,7 @@ export const ownWorkflows: readonly Workflow[] = [
   {
     id: 'end-a-leaked-token',
     title: 'End a token that leaked',
-    scopes: ['tokens:write'],
+    scopes: ['tokens:write', 'audit:read'],
     steps: [
       { id: 'find', endpoint: 'listTokens', save: { id: '$response.body#/0/id' } },
       { id: 'revoke', endpoint: 'revokeToken', use: { id: '$steps.find.outputs.id' } },

@@ -6,7 +6,8 @@ import { Problem } from '../http/problem.ts'
 import type { App } from '../http/server.ts'
 import type { Credentials, ServiceIdentity } from '../identity/credentials.ts'
 import { ownServiceId } from '../identity/own-scopes.ts'
-import type { Asker, Verdict } from '../policy/judge.ts'
+import type { Facts } from '../policy/facts.ts'
+import { type Asker, judge, type Question, unknownToken, type Verdict } from '../policy/judge.ts'
 import type { Range } from '../policy/network.ts'
 import type { Verify } from '../verify/verify.ts'
 import { readAuthorization } from './authorization.ts'
@@ -96,18 +97,32 @@ export async function admitBearer(
   dependencies: GuardDependencies,
   agent?: string,
 ): Promise<Principal> {
-  const requiredScopes = policy.access === 'holder' ? [] : policy.scopes
-  const asker: Asker =
-    policy.access === 'holder' ? { kind: 'holder' } : { kind: 'service', id: ownServiceId, checksIp: false }
-  const question = { asker, clientIp: from.address, requiredScopes, team: null }
+  const question = questionFor(policy, from)
   const verdict = await dependencies.verify(secret, question, agent)
-  if (!verdict.active) throw refusal(verdict, requiredScopes, from, dependencies.issuer)
+  if (!verdict.active) throw refusal(verdict, question.requiredScopes, from, dependencies.issuer)
   const { facts } = verdict
   return {
     kind: 'token',
     facts,
-    asker: policy.access === 'service' ? await askerOf(facts.subject, dependencies) : asker,
+    asker: policy.access === 'service' ? await askerOf(facts.subject, dependencies) : question.asker,
   }
+}
+
+/** Judges a token that was admitted once more, by what is true of it now. @throws Problem */
+export function readmit(request: FastifyRequest, facts: Facts | null, issuer: string, now: number): void {
+  const { policy } = request.routeOptions.config
+  if (request.principal?.kind !== 'token' || !policy || policy.access === 'public') return
+  const question = questionFor(policy, request.clientIp)
+  const verdict = facts === null ? unknownToken : judge(facts, question, now)
+  if (!verdict.active) throw refusal(verdict, question.requiredScopes, request.clientIp, issuer)
+  request.principal = { ...request.principal, facts: verdict.facts }
+}
+
+function questionFor(policy: Exclude<RoutePolicy, { access: 'public' }>, from: ClientIp): Question {
+  const asker: Asker =
+    policy.access === 'holder' ? { kind: 'holder' } : { kind: 'service', id: ownServiceId, checksIp: false }
+  const requiredScopes = policy.access === 'holder' ? [] : policy.scopes
+  return { asker, clientIp: from.address, requiredScopes, team: null }
 }
 
 /** A bearer token whose subject is a registered service speaks for that service. */
@@ -124,7 +139,7 @@ function unauthenticated(nothing: boolean, issuer: string): Problem {
   const detail = nothing
     ? 'No token was presented. Send "Authorization: Bearer <token>".'
     : 'The Authorization header cannot be read. Send "Authorization: Bearer <token>".'
-  const header = challenge(issuer, nothing ? '' : ', error="invalid_request"')
+  const header = challenge(issuer, nothing ? '' : ', error="invalid_token"')
   return new Problem('invalid-token', detail, {}, { 'www-authenticate': header })
 }
 

@@ -15,7 +15,7 @@ export type Lane = {
   takes(request: IncomingMessage): boolean
   /** The route template, for metrics. */
   readonly route: string
-  /** The start of the Content-Type it takes; null: it has no body. */
+  /** The Content-Type it takes, with or without parameters; null: its body, if any, does not matter. */
   readonly contentType: string | null
   /** Never throws, never rejects: refusals are answers. */
   answer(request: IncomingMessage, body: string): LaneAnswer | Promise<LaneAnswer>
@@ -63,11 +63,15 @@ function isPlain({ headers }: IncomingMessage, { contentType }: Lane): boolean {
   return (
     length > 0 &&
     length <= longestBody &&
-    headers['content-type']?.startsWith(contentType) === true &&
+    isOfType(headers['content-type'], contentType) &&
     headers['transfer-encoding'] === undefined &&
     headers['content-encoding'] === undefined &&
     headers.expect === undefined
   )
+}
+
+function isOfType(given: string | undefined, expected: string): boolean {
+  return given !== undefined && (given === expected || given.startsWith(`${expected};`))
 }
 
 /** Node's parser sees to it that no more comes than was announced. A request that breaks off is not answered. */

@@ -162,7 +162,7 @@ const ofFastify: Record<string, [ProblemCode, string]> = {
 }
 
 /** SQLSTATE classes (and socket errors) that mean "not now" rather than "we erred". */
-const outOfReach = /^(08|53|57P|ECONN|ETIMEDOUT|EPIPE|ENOTFOUND|EAI_AGAIN)/
+const outOfReach = /^(08|53|57P|40001|40P01|ECONN|ETIMEDOUT|EPIPE|ENOTFOUND|EAI_AGAIN)/
 const outOfReachWords =
   /timeout|Connection terminated|not queryable|Client has encountered a connection error/i
 

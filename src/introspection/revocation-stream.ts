@@ -40,6 +40,7 @@ export function revocationStream(app: App, { feed, lease, monotonic }: StreamDep
   app.route({
     method: 'GET',
     url: '/api/v1/revocations',
+    exposeHeadRoute: false,
     config: {
       policy: { access: 'service', scopes: ['tokens:introspect'], credentialsIn: 'header' },
       catalog: {

@@ -40,6 +40,8 @@ export function openKeyRing(
     const known = await matching(rows, secrets.current)
     // A database that has keys gets another only from somebody who knows the former secret.
     if (!known && rows.length > 0 && !previous) throw wrongSecret('LATCHKEY_SECRET')
+    // Under a secret that has been replaced, all tokens made since would be unknown.
+    if (known && known.id !== rows.at(-1)!.id) throw wrongSecret('LATCHKEY_SECRET')
     const current = known ?? (await addKey(trx, secrets.current, now))
     return ringOf(current, previous ? [current, previous] : [current])
   })

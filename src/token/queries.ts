@@ -121,23 +121,17 @@ export const lockToken = (trx: Trx, id: string): Promise<TokenRow | undefined> =
   tokens(trx).where('token.id', '=', id).forUpdate('token').executeTakeFirst()
 
 /**
- * Whether the token that makes a change may still make it when the change commits: a revoke of it waits for this
- * transaction, or is seen by it. Else a stolen token could mint its successor while it is being revoked.
- * @param itself whether it is the token that is going to be changed: many that hold it shared and then each want it
- * alone would wait for one another
+ * Keeps the token that makes a change, and its subject, as they are until the transaction ends: a revoke or a
+ * narrowing of it waits, or has been seen. Else a stolen token could mint its successor while it is being revoked.
+ * @param itself whether it is about to be changed: then it is locked for that at once, as sharing first would deadlock
  */
-export async function holdLive(trx: Trx, id: string, now: Date, itself: boolean): Promise<boolean> {
-  const live = trx
+export async function holdMaker(trx: Trx, id: string, itself: boolean): Promise<void> {
+  const held = trx
     .selectFrom('token')
     .innerJoin('subject', 'subject.id', 'token.subject')
     .select('token.id')
     .where('token.id', '=', id)
-    .where('token.revoked_at', 'is', null)
-    .where('token.disabled_at', 'is', null)
-    .where('subject.disabled_at', 'is', null)
-    .where(sql<SqlBool>`(token.expire_at is null or token.expire_at > ${now})`)
-  const row = await (itself ? live.forUpdate('token') : live.forShare()).executeTakeFirst()
-  return row !== undefined
+  await (itself ? held.forUpdate('token') : held.forShare()).execute()
 }
 
 export type TokenChange = Partial<

@@ -29,6 +29,7 @@ import {
 export type TokenDependencies = {
   readonly db: Db
   readonly write: Write
+  readonly writeNew: Write
   readonly mint: Mint
   readonly cursors: Cursors
   readonly issuer: string
@@ -50,7 +51,8 @@ const tags = ['Tokens']
 export function tokenRoutes(app: App, dependencies: TokenDependencies): void {
   for (const schema of [TokenSchema, ProvisionedSchema, RevokedSchema, RevokingSchema, UsageSchema])
     app.addSchema(schema)
-  const { db, write, mint, cursors, issuer, effectiveWithinMs, onProvisioned, onRevoked } = dependencies
+  const { db, write, writeNew, mint, cursors, issuer, effectiveWithinMs, onProvisioned, onRevoked } =
+    dependencies
   const now = () => new Date(dependencies.now())
 
   app.route({
@@ -73,7 +75,7 @@ export function tokenRoutes(app: App, dependencies: TokenDependencies): void {
     },
     handler: async (request, reply) => {
       // What the answer needs is read before the commit: nothing may fail between the change and its answer.
-      const { row, secret } = await write(request, async (trx) => {
+      const { row, secret } = await writeNew(request, async (trx) => {
         const made = await provision(
           trx,
           request.body,
@@ -269,12 +271,11 @@ export function tokenRoutes(app: App, dependencies: TokenDependencies): void {
 
   /** `Prefer: respond-async` (RFC 7240) asks not to wait for the other replicas. */
   async function revoke(request: FastifyRequest, reply: FastifyReply, id: string) {
-    const caller = tokenPrincipal(request)
     const atOnce = /(^|,)\s*respond-async\s*(,|;|$)/i.test(String(request.headers['prefer'] ?? ''))
     const { first, row } = await write(
       request,
       async (trx, invalidate) => {
-        const before = visible(await lockToken(trx, id), caller)
+        const before = visible(await lockToken(trx, id), tokenPrincipal(request))
         const first = await revokeToken(trx, before, actorOf(request), invalidate, now())
         return { first, row: (await tokenById(trx, id))! }
       },

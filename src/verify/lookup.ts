@@ -1,5 +1,7 @@
 // Facts about tokens, from the database: one prepared query for any number of digests.
+import { sql } from 'kysely'
 import type { PreparedRead } from '../db/open.ts'
+import type { Trx } from '../db/tables.ts'
 import type { Facts, TokenType } from '../policy/facts.ts'
 import type { ReadFacts } from './flights.ts'
 import { serverIdentity } from './replicas.ts'
@@ -58,6 +60,15 @@ export function createLookup(read: PreparedRead, server: () => string | null): R
     const found = rows.filter((row): row is Answer & FactsRow => row.digest !== null)
     return new Map(found.map((row) => [Buffer.from(row.digest).toString('latin1'), factsOf(row)]))
   }
+}
+
+/** What is true of a token within this transaction; null: there is none. */
+export async function factsById(trx: Trx, tokenId: string): Promise<Facts | null> {
+  const { rows } = await sql<FactsRow>`
+    select t.id, t.type, t.subject, t.team, t.audience, t.ip_ranges, t.created_at, t.expire_at, null as ends_at,
+      ${sql.raw(stateColumn)}, ${sql.raw(effectiveScopes('t.scopes', 'o.scope_cap'))} as scopes
+    from token t join subject o on o.id = t.subject where t.id = ${tokenId}`.execute(trx)
+  return rows[0] ? factsOf(rows[0]) : null
 }
 
 export function factsOf(row: FactsRow): Facts {

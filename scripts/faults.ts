@@ -1,0 +1,76 @@
+// The long run of the fault scenarios: `npm run faults -- --rounds 50 [--only F06,F12]`. Prints what was tried, and what
+// the numbers exclude; ends with 1 when a promise was broken or a saboteur got away.
+import { parseArgs } from 'node:util'
+import type { Sabotage } from '../src/verify/replicas.ts'
+import {
+  type Figures,
+  type Harness,
+  type Outcome,
+  type Scenario,
+  Skipped,
+  startHarness,
+} from '../test/faults/harness.ts'
+import { scenarios, traps } from '../test/faults/scenarios.ts'
+
+const { values } = parseArgs({
+  options: { rounds: { type: 'string', default: '5' }, only: { type: 'string' } },
+})
+const rounds = Number(values.rounds)
+if (!(rounds >= 1)) throw new Error('--rounds takes a number from 1')
+const only = values.only?.split(',')
+const wanted = (id: string) => only === undefined || only.includes(id)
+
+let broken = 0
+const harness = await startHarness()
+try {
+  for (const scenario of scenarios) if (wanted(scenario.id)) await runOne(harness, scenario)
+  if (only === undefined || only.includes('saboteurs')) {
+    for (const [sabotage, scenario] of Object.entries(traps))
+      await catchOne(harness, sabotage as Sabotage, scenario)
+  }
+} finally {
+  await harness.close()
+}
+console.log(broken === 0 ? '\nEverything held.' : `\n${broken} scenarios are BROKEN.`)
+process.exit(broken === 0 ? 0 : 1)
+
+async function runOne(harness: Harness, scenario: Scenario): Promise<void> {
+  console.log(`\n${scenario.id}  ${scenario.title}`)
+  try {
+    print(await scenario.run(harness, { rounds }))
+  } catch (error) {
+    if (error instanceof Skipped) return console.log(`  skipped: ${error.message}`)
+    broken += 1
+    console.log(`  BROKEN: ${(error as Error).stack}`)
+  }
+}
+
+function print({ verdict, figures, broken: why }: Outcome): void {
+  const count = (invariant: string) => verdict.violations.filter((one) => one.invariant === invariant).length
+  const holds = verdict.violations.length + why.length === 0
+  if (!holds) broken += 1
+  console.log(
+    `  tried ${verdict.tried}, acknowledged ${verdict.acknowledged}, indeterminate ${verdict.indeterminate}`,
+  )
+  console.log(
+    `  resurrected ${count('I1')} of ${verdict.judged.I1} (below ${verdict.bound95.toExponential(1)} at 95 %), false negatives ${count('I2')} of ${verdict.judged.I2}, lost ${count('I3')} of ${verdict.judged.I3}`,
+  )
+  console.log(`  ${inWords(figures)}`)
+  for (const line of why) console.log(`  BROKEN: ${line}`)
+  for (const { invariant, token, why } of verdict.violations.slice(0, 5))
+    console.log(`  BROKEN: ${invariant} ${token}: ${why}`)
+}
+
+const inWords = (figures: Figures) =>
+  Object.entries(figures)
+    .map(([name, value]) => `${name} ${value}`)
+    .join(', ')
+
+async function catchOne(harness: Harness, sabotage: Sabotage, scenario: Scenario): Promise<void> {
+  const { verdict, broken: why } = await scenario.run(harness, { rounds: 1, sabotage: [sabotage] })
+  const caught = verdict.violations.length + why.length > 0
+  if (!caught) broken += 1
+  console.log(
+    `${caught ? 'caught' : 'NOT CAUGHT'}  ${sabotage}, by ${scenario.id}: ${verdict.violations.length} wrong answers ${why.join('; ')}`,
+  )
+}

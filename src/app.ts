@@ -78,7 +78,9 @@ export async function buildApp(parts: Parts): Promise<App> {
   const onRevoked = () => metrics.revoked.inc()
   const onProvisioned = (type: string) => metrics.provisioned.inc({ type })
   const counters = checkCounters(metrics)
-  const onChecked = (door: Door, active: boolean) => counters[door][active ? 'active' : 'inactive'].inc()
+  const onChecked = (door: Door, active: boolean) => {
+    counters[door][active ? 'active' : 'inactive'].count += 1
+  }
 
   const endpoints = collectEndpoints(app)
   installGuard(app, guard)
@@ -122,11 +124,7 @@ export async function buildApp(parts: Parts): Promise<App> {
 
 type Door = 'introspect' | 'verify' | 'forward-auth'
 
-/** Looked up once: a counter by its labels costs a microsecond each time. */
 function checkCounters({ checks }: Metrics) {
-  const of = (door: Door) => ({
-    active: checks.labels(door, 'active'),
-    inactive: checks.labels(door, 'inactive'),
-  })
+  const of = (door: Door) => ({ active: checks(door, 'active'), inactive: checks(door, 'inactive') })
   return { introspect: of('introspect'), verify: of('verify'), 'forward-auth': of('forward-auth') }
 }

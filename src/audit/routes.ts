@@ -2,7 +2,8 @@
 import Type from 'typebox'
 import type { Db } from '../db/tables.ts'
 import { tokenPrincipal } from '../guard/principal.ts'
-import { type Cursors, nextLink } from '../http/cursor.ts'
+import type { Cursors } from '../http/cursor.ts'
+import { page } from '../http/page.ts'
 import { ref } from '../http/ref.ts'
 import type { App } from '../http/server.ts'
 import { auditActions } from './events.ts'
@@ -63,17 +64,10 @@ export function auditRoutes(app: App, { db, cursors, issuer }: AuditDependencies
     },
     handler: async (request, reply) => {
       const { limit = 30, cursor, ...filter } = request.query
-      const list = JSON.stringify([
-        'audit',
-        tokenPrincipal(request).facts.subject,
-        Object.entries(filter).sort(),
-      ])
-      const before = cursor === undefined ? null : cursors.open(cursor, list)
-      const rows = await auditEvents(db, filter, before, limit + 1)
-      const page = rows.slice(0, limit)
-      if (rows.length > limit)
-        reply.header('link', nextLink(issuer, request.url, cursors.seal(page.at(-1)!.id, list)))
-      return page.map((row) => ({
+      const list = ['audit', tokenPrincipal(request).facts.subject, Object.entries(filter).sort()]
+      const read = (before: string | null, most: number) => auditEvents(db, filter, before, most)
+      const rows = await page(request, reply, { cursors, issuer, list, cursor, limit, read })
+      return rows.map((row) => ({
         id: row.id,
         at: row.at.toISOString(),
         action: row.action,

@@ -28,10 +28,3 @@ export function createCursors(key: Buffer): Cursors {
     },
   }
 }
-
-/** `Link: <…>; rel="next"`, absolute on the configured base, never on a Host header. */
-export function nextLink(issuer: string, url: string, cursor: string): string {
-  const next = new URL(url, issuer)
-  next.searchParams.set('cursor', cursor)
-  return `<${issuer}${next.pathname}${next.search}>; rel="next"`
-}

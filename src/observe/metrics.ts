@@ -1,5 +1,6 @@
 // What is counted, for Prometheus. Labels are closed sets: never a token, a subject, or a path as it was sent.
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
+import { createHistogram, type Series } from './histogram.ts'
 
 export type Metrics = ReturnType<typeof createMetrics>
 
@@ -11,24 +12,33 @@ export function createMetrics(version: string) {
   collectDefaultMetrics({ register: registry })
   const registers = [registry]
   new Gauge({ name: 'build_info', help: 'Always 1.', labelNames: ['version'], registers }).set({ version }, 1)
-  const duration = new Histogram({
-    name: 'http_server_request_duration_seconds',
-    help: 'Duration of HTTP requests, by route template.',
-    labelNames: ['http_request_method', 'http_route', 'http_response_status_code'],
-    buckets: seconds,
+  const durationOf = createHistogram(
+    registry,
+    'http_server_request_duration_seconds',
+    'Duration of HTTP requests, by route template.',
+    seconds,
+  )
+  const durations = new Map<string, Series>()
+  const checks = new Map<string, { labels: Record<string, string>; count: number }>()
+  new Counter({
+    name: 'latchkey_checks_total',
+    help: 'Answers to "may this bearer?", by door and result.',
+    labelNames: ['door', 'result'] as const,
     registers,
+    collect() {
+      this.reset()
+      for (const { labels, count } of checks.values()) this.inc(labels, count)
+    },
   })
-  /** Looked up by its labels, a series costs a microsecond each time. */
-  const durations = new Map<string, Histogram.Internal<string>>()
   return {
     registry,
     active: new Gauge({ name: 'http_server_active_requests', help: 'Requests in flight.', registers }),
-    checks: new Counter({
-      name: 'latchkey_checks_total',
-      help: 'Answers to "may this bearer?", by door and result.',
-      labelNames: ['door', 'result'] as const,
-      registers,
-    }),
+    /** A number to count up, read when it is scraped. */
+    checks(door: string, result: string): { count: number } {
+      const kept = { labels: { door, result }, count: 0 }
+      checks.set(`${door} ${result}`, kept)
+      return kept
+    },
     provisioned: new Counter({
       name: 'latchkey_tokens_provisioned_total',
       help: 'Tokens provisioned, by type.',
@@ -38,16 +48,14 @@ export function createMetrics(version: string) {
     revoked: new Counter({ name: 'latchkey_tokens_revoked_total', help: 'Tokens revoked.', registers }),
     /** @param route the template, undefined where no route matched @param elapsedSeconds wall time */
     observe(method: string, route: string | undefined, status: number, elapsedSeconds: number) {
-      const key = `${method} ${status} ${route}`
+      // Methods are the caller's to choose; only the usual ones become series of their own.
+      const known = methods.has(method) ? method : '_OTHER'
+      const key = `${known} ${status} ${route}`
       let series = durations.get(key)
       if (!series) {
-        const labels = {
-          http_request_method: methods.has(method) ? method : '_OTHER',
-          http_response_status_code: status,
-        }
-        series = duration.labels(route === undefined ? labels : { ...labels, http_route: route })
-        // Methods are the caller's to choose; those of HTTP are few.
-        if (methods.has(method)) durations.set(key, series)
+        const labels = { http_request_method: known, http_response_status_code: status }
+        series = durationOf(route === undefined ? labels : { ...labels, http_route: route })
+        durations.set(key, series)
       }
       series.observe(elapsedSeconds)
     },

@@ -5,8 +5,9 @@ import Type from 'typebox'
 import type { Db } from '../db/tables.ts'
 import { actorOf, may, type TokenPrincipal, tokenPrincipal } from '../guard/principal.ts'
 import type { Write } from '../guard/write.ts'
-import { type Cursors, nextLink } from '../http/cursor.ts'
+import type { Cursors } from '../http/cursor.ts'
 import { notModified } from '../http/etag.ts'
+import { page } from '../http/page.ts'
 import { Problem } from '../http/problem.ts'
 import { ref } from '../http/ref.ts'
 import type { App } from '../http/server.ts'
@@ -115,13 +116,10 @@ export function tokenRoutes(app: App, dependencies: TokenDependencies): void {
       const filter = may(caller, 'tokens:admin')
         ? asked
         : { ...asked, subject: ownOnly(caller, asked.subject) }
-      const list = JSON.stringify(['tokens', caller.facts.subject, Object.entries(filter).sort()])
-      const before = cursor === undefined ? null : cursors.open(cursor, list)
-      const rows = await listTokens(db, filter, before, limit + 1, now())
-      const page = rows.slice(0, limit)
-      if (rows.length > limit)
-        reply.header('link', nextLink(issuer, request.url, cursors.seal(page.at(-1)!.id, list)))
-      return page.map((row) => viewOf(row, now()))
+      const list = ['tokens', caller.facts.subject, Object.entries(filter).sort()]
+      const read = (before: string | null, most: number) => listTokens(db, filter, before, most, now())
+      const rows = await page(request, reply, { cursors, issuer, list, cursor, limit, read })
+      return rows.map((row) => viewOf(row, now()))
     },
   })
 

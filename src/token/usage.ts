@@ -22,6 +22,8 @@ export type Usage = {
   note(verdict: Verdict, question: Question, at: number, agent: string | undefined): void
   /** Writes what was gathered. What could not be written is kept for the next time. */
   flush(): Promise<void>
+  /** Tokens whose use is not written yet. */
+  readonly pending: number
 }
 
 const chunk = 5_000
@@ -34,6 +36,9 @@ export function createUsage(db: Db, now: () => number): Usage {
     note(verdict, question, at, agent) {
       if (verdict.active) noteUse(uses, verdict.facts.tokenId, question, at, agent)
       else if (verdict.facts !== null) noteRefusal(refusals, verdict.facts, verdict.code)
+    },
+    get pending() {
+      return uses.size
     },
     async flush() {
       const [usesNow, refusalsNow] = [uses, refusals]

@@ -1,6 +1,6 @@
 // What the store of facts costs: bytes per token, lookups, writes, full collections and the longest pause, at three
 // sizes, each in a process of its own (memory given back to the allocator would blur the next one).
-// Run: npx tsx --expose-gc bench/store.ts [size…]
+// Run: npx tsx --expose-gc bench/store.ts [size…]; memory.ts asks for one size, as JSON.
 
 import { execFileSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
@@ -13,6 +13,7 @@ const TOKENS_PER_SUBJECT = 2.5
 const LOOKUPS = 200_000
 const DAY = 86_400_000
 const scratch = new Int32Array(8)
+const digester = createDigester(Buffer.alloc(32, 7))
 
 // Realistic shapes: 400 scope sets, 6 audiences, 2,000 teams, one token in 50 with a network of its team,
 // subjects of 30 characters, one token in 50 rotated out and in its grace period.
@@ -34,6 +35,7 @@ const audiences = [[], [], ['posts'], ['billing'], ['posts', 'places'], ['worksp
 const digits = '0123456789abcdefghjkmnpqrstvwxyz'
 
 if (process.argv[2] === '--one') measure(Number(process.argv[3]))
+else if (process.argv[2] === '--json') console.log(JSON.stringify(weigh(Number(process.argv[3]))))
 else compare(process.argv.length > 2 ? process.argv.slice(2) : ['1000', '100000', '1000000'])
 
 function compare(sizes: string[]): void {
@@ -77,6 +79,17 @@ function measure(size: number): void {
   rows.push(['clear, ms', timed(() => store.clear()).toFixed(2)])
   console.log(`\n${size.toLocaleString('en')} tokens`)
   for (const [what, value] of rows) console.log(`  ${what.padEnd(46)} ${value}`)
+}
+
+/** Only what memory costs: bytes of RSS a token, and milliseconds of a full collection. */
+function weigh(size: number): { bytes: number; gc: number } {
+  rehearse()
+  const before = settled()
+  const store = createFactStore({ capacity: size })
+  fill(store, 0, size)
+  const after = settled()
+  if (store.size !== size) throw new Error('Some token was forgotten')
+  return { bytes: (after.rss - before.rss) / size, gc: after.gc }
 }
 
 /** Compiles what will be measured, so that neither its time nor its memory is counted. */
@@ -174,8 +187,6 @@ function secrets(count: number): string[] {
 function secret(i: number): string {
   return `lk_pat_${String(mix(i)).padStart(30, 'x')}${String(i).padStart(6, '0')}`
 }
-
-const digester = createDigester(Buffer.alloc(32, 7))
 
 function keyOf(secret: string): Key {
   const words = new Int32Array(8)

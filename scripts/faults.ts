@@ -32,7 +32,7 @@ try {
   await harness.close()
 }
 console.log(broken === 0 ? '\nEverything held.' : `\n${broken} scenarios are BROKEN.`)
-process.exit(broken === 0 ? 0 : 1)
+process.exitCode = broken === 0 ? 0 : 1
 
 async function runOne(harness: Harness, scenario: Scenario): Promise<void> {
   console.log(`\n${scenario.id}  ${scenario.title}`)
@@ -61,10 +61,11 @@ function print({ verdict, figures, broken: why }: Outcome): void {
     console.log(`  BROKEN: ${invariant} ${token}: ${why}`)
 }
 
-const inWords = (figures: Figures) =>
-  Object.entries(figures)
+function inWords(figures: Figures): string {
+  return Object.entries(figures)
     .map(([name, value]) => `${name} ${value}`)
     .join(', ')
+}
 
 async function catchOne(harness: Harness, sabotage: Sabotage, scenario: Scenario): Promise<void> {
   const { verdict, broken: why } = await scenario.run(harness, { rounds: 1, sabotage: [sabotage] })

@@ -13,7 +13,6 @@ import { createCursors } from './http/cursor.ts'
 import type { Lane } from './http/lane.ts'
 import { type App, createServer } from './http/server.ts'
 import type { Credentials } from './identity/credentials.ts'
-import { serviceById } from './identity/queries.ts'
 import { serviceRoutes } from './identity/service-routes.ts'
 import { subjectRoutes } from './identity/subject-routes.ts'
 import { checkRoutes } from './introspection/check-routes.ts'
@@ -64,10 +63,7 @@ export async function buildApp(parts: Parts): Promise<App> {
     verify,
     checkCredentials: credentials.check,
     recallHeader: credentials.recall,
-    serviceById: async (id) => {
-      const row = await serviceById(db, id)
-      return row ? { id: row.id, checksIp: row.checks_ip } : null
-    },
+    serviceById: credentials.service,
     trustedProxies: config.trustedProxies,
     issuer,
   }

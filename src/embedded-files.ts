@@ -1,7 +1,7 @@
 // What the embedded default keeps beside its store: the secret it made for itself, and the first admin token.
 
 import { randomBytes } from 'node:crypto'
-import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises'
+import { readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
 const ownerOnly = 0o600
@@ -10,7 +10,10 @@ const ownerOnly = 0o600
 export async function embeddedSecret(dataDir: string): Promise<string> {
   const file = join(dataDir, 'secret')
   try {
-    return (await readFile(file, 'utf8')).trim()
+    const secret = (await readFile(file, 'utf8')).trim()
+    if (secret.length < 8)
+      throw new Error(`${file} is not the secret that was written there. Restore it from a backup.`)
+    return secret
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
     const secret = randomBytes(32).toString('base64url')
@@ -26,9 +29,10 @@ export async function writeAdminToken(dataDir: string, token: string): Promise<s
   return file
 }
 
+/** All of it or nothing, whatever ends this process on the way. */
 async function writeOwnerOnly(file: string, content: string): Promise<void> {
-  await mkdir(join(file, '..'), { recursive: true, mode: 0o700 })
-  await writeFile(file, content, { mode: ownerOnly })
-  // The mode above counts only for a new file.
-  await chmod(file, ownerOnly)
+  const unfinished = `${file}.new`
+  await rm(unfinished, { force: true })
+  await writeFile(unfinished, content, { mode: ownerOnly, flush: true })
+  await rename(unfinished, file)
 }

@@ -52,8 +52,6 @@ export type StartOptions = {
 }
 
 const flushEveryMs = 2_000
-const fewTokens = 1_000
-const busyBeats = 15
 
 /** @throws Error that says what to change */
 export async function start(config: Config, options: StartOptions): Promise<Running> {
@@ -109,14 +107,9 @@ async function bringUp(
 
   const now = options.now ?? replicas?.now ?? Date.now
   const usage = createUsage(db, now)
-  let beats = 0
-  const flushUsage = () =>
-    usage.flush().catch((err) => logger.warn({ err }, 'usage could not be written; it is kept'))
-  const flushing = setInterval(() => {
-    // A busy replica gathers for longer: the same tokens come again, and one row is written for all of it.
-    beats += 1
-    if (usage.pending < fewTokens || beats % busyBeats === 0) flushUsage()
-  }, flushEveryMs).unref()
+  const logged = (err: Error) => logger.warn({ err }, 'usage could not be written; it is kept')
+  const flushing = setInterval(() => usage.flush().catch(logged), flushEveryMs).unref()
+  const flushUsage = () => usage.flushAll().catch(logged)
   undo.push(async () => clearInterval(flushing), flushUsage)
 
   const change = createChange({ db: store.changes, replicas, forget: truth.forget })

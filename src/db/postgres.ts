@@ -28,6 +28,7 @@ export async function openPostgres(url: string): Promise<Store> {
   let failover: Store['failover']
   try {
     await refuseUnsafe(general)
+    await refusePooler(general)
     failover = await failoverOf(general)
     await Promise.all([changes, checks].map((one) => one.query('select 1')))
   } catch (error) {
@@ -79,6 +80,8 @@ function pool(url: string, max: number, deadlineMs: number, min = 0): pg.Pool {
   })
   // An idle connection that breaks is replaced; without a listener its error would end the process.
   one.on('error', () => {})
+  // The pool listens only to idle ones; of one that is in use, the query fails, and that is enough.
+  one.on('connect', (client) => client.on('error', () => {}))
   return one
 }
 
@@ -86,6 +89,27 @@ function pool(url: string, max: number, deadlineMs: number, min = 0): pg.Pool {
 async function failoverOf(pool: pg.Pool): Promise<Store['failover']> {
   const { rows } = await pool.query(`select current_setting('synchronous_standby_names') as names`)
   return rows[0].names === '' ? 'best effort' : 'safe'
+}
+
+/** A pooler in transaction mode lends a session to others in between, so what is listened for there may go astray. */
+async function refusePooler(pool: pg.Pool): Promise<void> {
+  const [one, other] = await Promise.all([pool.connect(), pool.connect()])
+  const sessionOf = async (client: pg.PoolClient) =>
+    (await client.query('select pg_backend_pid() as pid')).rows[0].pid
+  try {
+    const before = await sessionOf(one)
+    // Held by a transaction, a session cannot be lent to somebody else.
+    await other.query('begin')
+    const held = await sessionOf(other)
+    if (before !== held && before === (await sessionOf(one))) return
+    throw new Error(
+      'DATABASE_URL leads through a pooler that lends one session to many. Revokes could be missed: lead it to PostgreSQL itself.',
+    )
+  } finally {
+    await other.query('rollback')
+    one.release()
+    other.release()
+  }
 }
 
 async function refuseUnsafe(pool: pg.Pool): Promise<void> {

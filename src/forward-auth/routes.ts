@@ -134,5 +134,7 @@ function readAsked(parameters: URLSearchParams): AskedById | null {
       ?.split(/[ ,]+/)
       .filter((scope) => scope !== '') ?? null
   if (scopes?.some((scope) => !oneScope.test(scope))) return null
-  return { scopes, serviceId: parameters.get('service'), team: parameters.get('team') }
+  const serviceId = parameters.get('service')
+  if (serviceId !== null && !/^[a-z0-9_-]+$/.test(serviceId)) return null
+  return { scopes, serviceId, team: parameters.get('team') }
 }

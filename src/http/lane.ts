@@ -58,6 +58,8 @@ export function createLanes(lanes: readonly Lane[], hooks: LaneHooks) {
 
 /** One body of known, small length, in the expected type, whose sender waits for nothing. */
 function isPlain({ headers }: IncomingMessage, { contentType }: Lane): boolean {
+  // Without Host it is refused, or HTTP/1.0: both the router's business.
+  if (headers.host === undefined) return false
   if (contentType === null) return true
   const length = Number(headers['content-length'])
   return (

@@ -33,10 +33,13 @@ export function fieldProblem(
   return new Problem(code, `${pointer.slice(1)}: ${detail}`, { errors: [{ pointer, detail }] })
 }
 
+/** A secret that stood where a name was expected must not come back in the refusal, which clients and gateways log. */
+const ourSecrets = /\b(?:[a-z][a-z0-9]{0,15}_(?:pat|svc|tmp)_|lks_)[\w-]{20,}/g
+
 /** The body, as text. `message` repeats `detail`, so that a reader of {message, status} understands both outcomes. */
 export function problemBody(problem: Problem, issuer: string, requestId: string): string {
   const { status, title } = problems[problem.code]
-  return JSON.stringify({
+  const body = {
     type: `${issuer}/problems/${problem.code}`,
     title,
     status,
@@ -46,7 +49,8 @@ export function problemBody(problem: Problem, issuer: string, requestId: string)
     instance: `urn:req:${requestId}`,
     requestId,
     ...problem.extras,
-  })
+  }
+  return JSON.stringify(body).replace(ourSecrets, '[hidden]')
 }
 
 export function sendProblem(

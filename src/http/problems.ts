@@ -81,6 +81,13 @@ export const problems = {
     whatToDo: 'Use one of the methods in the Allow header.',
     retry: 'never',
   },
+  'request-timeout': {
+    status: 408,
+    title: 'The request took too long to arrive',
+    meaning: 'Headers or body were not complete in time, so the connection was closed.',
+    whatToDo: 'Send the request again, in one go.',
+    retry: 'after-delay',
+  },
   conflict: {
     status: 409,
     title: 'The present state does not permit this',

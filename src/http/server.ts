@@ -1,6 +1,6 @@
 // The bare HTTP server: limits, headers that every answer carries, and one shape for every refusal, whether it
 // comes from a route, the router, a parser, the framework or the HTTP parser. Routes are the rooms' business.
-import { createServer as createHttpServer } from 'node:http'
+import { createServer as createHttpServer, type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import Fastify, {
@@ -61,25 +61,43 @@ export function createServer({ issuer, logger, metrics, now, isStopping, lanes }
         isStopping,
         onAnswered,
       })
-      // The body is small, so its parts may take a while only on a bad line, or from somebody who holds it open.
-      return createHttpServer({ requestTimeout: 30_000, keepAliveTimeout: 75_000 }, (request, response) => {
+      const options = {
+        // The body is small, so its parts may take a while only on a bad line, or from somebody who holds it open.
+        requestTimeout: 30_000,
+        keepAliveTimeout: 75_000,
+        // Node would refuse a missing Host itself, without a word; `oddity` does it.
+        requireHostHeader: false,
+      }
+      const server = createHttpServer(options, (request, response) => {
         if (!takenByLane(request, response)) handler(request, response)
       })
+      // Other expectations than 100-continue are ignored (RFC 9110 §10.1.1); Node would say 417, without a word.
+      return server.on('checkExpectation', handler)
     },
     genReqId: requestId as (request: unknown) => string,
     requestIdHeader: false,
-    frameworkErrors: (error, request, reply) =>
-      sendProblem(asProblem(error, ''), issuer, request as FastifyRequest, reply as FastifyReply),
+    // Before any hook has run, so without the headers that those give.
+    frameworkErrors: (error, request, reply) => {
+      reply.headers(headers).header('x-request-id', request.id)
+      sendProblem(asProblem(error, ''), issuer, request as FastifyRequest, reply as FastifyReply)
+    },
     clientErrorHandler: (error, socket) => refuseConnection(error, socket as Socket, issuer),
     routerOptions: { maxParamLength: 200 },
   }).withTypeProvider<TypeBoxTypeProvider>()
 
+  // Only JSON is read here; a door that takes something else brings its own parser.
+  app.removeContentTypeParser('text/plain')
   app.setValidatorCompiler(validatorCompiler)
   acceptEmptyJson(app)
   app.addSchema(ProblemSchema)
   app.addHook('onRequest', (request, reply, done) => {
     metrics.active.inc()
     reply.headers(headers).header('x-request-id', request.id)
+    const odd = oddity(request)
+    done(odd === null ? undefined : new Problem('malformed-request', odd))
+  })
+  // Not before: what was begun before the stop would be answered on a connection that is kept, which the stop waits for.
+  app.addHook('onSend', (_request, reply, _payload, done) => {
     if (isStopping()) reply.header('connection', 'close')
     done()
   })
@@ -95,6 +113,13 @@ export function createServer({ issuer, logger, metrics, now, isStopping, lanes }
   })
   refuseUnknownPaths(app, issuer)
   return app
+}
+
+/** What Node lets through and nobody means. */
+function oddity({ raw }: FastifyRequest): string | null {
+  if (raw.httpVersion !== '1.1' && raw.httpVersion !== '1.0') return 'Speak HTTP/1.1.'
+  if (raw.httpVersion === '1.1' && raw.headers.host === undefined) return 'The Host header is missing.'
+  return null
 }
 
 /** Clients that set Content-Type on every request send it with DELETE too; what needs a body says so itself. */
@@ -130,23 +155,16 @@ function refuseUnknownPaths(app: App, issuer: string): void {
     for (const url of seen.keys()) known.on('GET', url, () => {}, url)
     done()
   })
-  app.setNotFoundHandler((request, reply) => {
-    const path = request.url.split('?', 1)[0]!
-    const methods = [...(seen.get(known.find('GET', path)?.store) ?? [])]
-    const problem =
-      methods.length > 0
-        ? new Problem(
-            'method-not-allowed',
-            `${path} takes ${methods.join(', ')}.`,
-            {},
-            { allow: methods.join(', ') },
-          )
-        : new Problem(
-            'not-found',
-            'There is nothing at this path. GET /api/programmatic/catalog lists what there is.',
-          )
-    sendProblem(problem, issuer, request, reply)
-  })
+  const refusal = ({ url }: FastifyRequest): Problem => {
+    const path = url.split('?', 1)[0]!
+    const methods = [...(seen.get(known.find('GET', path)?.store) ?? [])].join(', ')
+    if (methods) return new Problem('method-not-allowed', `${path} takes ${methods}.`, {}, { allow: methods })
+    const detail = 'There is nothing at this path. GET /api/programmatic/catalog lists what there is.'
+    return new Problem('not-found', detail)
+  }
+  // Before the body is looked at: it cannot be right or wrong where nobody takes it.
+  app.addHook('onRequest', (request, _reply, done) => done(request.is404 ? refusal(request) : undefined))
+  app.setNotFoundHandler((request, reply) => sendProblem(refusal(request), issuer, request, reply))
 }
 
 const ofFastify: Record<string, [ProblemCode, string]> = {
@@ -184,19 +202,27 @@ export function isOutOfReach(error: Error & { code?: string }): boolean {
   return outOfReach.test(error.code ?? '') || outOfReachWords.test(error.message)
 }
 
-function refuseConnection(error: Error & { code?: string }, socket: Socket, issuer: string): void {
-  if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) return void socket.destroy()
-  const tooLarge = error.code === 'HPE_HEADER_OVERFLOW'
-  const slow = error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
-  const problem = tooLarge
-    ? new Problem('headers-too-large', 'Request line and headers are larger than 16 KiB.')
-    : new Problem(
-        'malformed-request',
-        slow ? 'The request took too long to arrive.' : 'This is not proper HTTP.',
-      )
+const ofHttpParser: Record<string, [ProblemCode, string]> = {
+  HPE_HEADER_OVERFLOW: ['headers-too-large', 'Request line and headers are larger than 16 KiB.'],
+  ERR_HTTP_REQUEST_TIMEOUT: ['request-timeout', 'The request took too long to arrive.'],
+}
+
+type Connection = Socket & { readonly _httpMessage?: ServerResponse | null }
+
+function refuseConnection(error: Error & { code?: string }, socket: Connection, issuer: string): void {
+  const due = socket._httpMessage
+  // While an earlier, whole request waits for its answer, a refusal would be taken for that answer.
+  const isTaken = due?.headersSent || due?.req.complete
+  if (error.code === 'ECONNRESET' || !socket.writable || isTaken) return void socket.destroy()
+  const [code, detail] = ofHttpParser[error.code ?? ''] ?? ['malformed-request', 'This is not proper HTTP.']
+  const problem = new Problem(code, detail)
   const body = problemBody(problem, issuer, 'none')
-  const status = tooLarge ? '431 Request Header Fields Too Large' : '400 Bad Request'
-  socket.end(
-    `HTTP/1.1 ${status}\r\nContent-Type: application/problem+json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n${body}`,
-  )
+  const lines = [
+    `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}`,
+    'Content-Type: application/problem+json',
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    'Cache-Control: no-store',
+    'Connection: close',
+  ]
+  socket.end(`${lines.join('\r\n')}\r\n\r\n${body}`)
 }

@@ -16,12 +16,17 @@ function instance(coerceTypes: boolean | 'array'): Ajv {
     allErrors: true,
     removeAdditional: false,
     verbose: true,
+    // Ajv turns "-Infinity" into a number and then skips its minimum, unless told that it is one.
+    strictNumbers: !coerceTypes,
   })
   formats.default(ajv, ['date-time', 'uri'])
   const rfc3339 = ajv.formats['date-time'] as { validate: (value: string) => boolean }
   ajv.addFormat('date-time', (value) => rfc3339.validate(value) && isStorable(Date.parse(value)))
   // NUL cannot be stored, a lone surrogate cannot be encoded, other control characters have no business in a name.
-  ajv.addFormat('text', (value) => isWellFormed(value) && !/[\u0000-\u0008\u000b-\u001f\u007f]/.test(value))
+  ajv.addFormat(
+    'text',
+    (value) => isWellFormed(value) && !/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/.test(value),
+  )
   ajv.addKeyword('example')
   return ajv
 }

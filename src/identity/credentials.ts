@@ -4,7 +4,7 @@ import { hash as hashOnce, randomBytes } from 'node:crypto'
 import { hash, verify } from '@node-rs/argon2'
 import type { Db } from '../db/tables.ts'
 import { Problem } from '../http/problem.ts'
-import { serviceSecrets } from './queries.ts'
+import { serviceById, serviceSecrets } from './queries.ts'
 
 export type ServiceIdentity = { readonly id: string; readonly checksIp: boolean }
 
@@ -17,6 +17,8 @@ export type Credentials = {
    * @throws Problem unavailable when too many are being verified
    */
   check(clientId: string, secret: string, header?: string): Promise<ServiceIdentity | null>
+  /** A service by its id, without asking who it is; for bearer callers that speak for one, and for gateways. */
+  service(id: string): Promise<ServiceIdentity | null>
   /** To be called when a service or its secrets have changed. */
   forget(): void
 }
@@ -37,41 +39,74 @@ export const hashClientSecret = (secret: string) => hash(secret, cost)
 
 export function createCredentials(db: Db, key: Buffer): Credentials {
   const prefix = key.toString('base64')
-  const remembered = new Map<string, { service: ServiceIdentity; until: number }>()
+  const verified = new Map<string, { service: ServiceIdentity; until: number }>()
+  const beingVerified = new Map<string, Promise<ServiceIdentity | null>>()
+  const known = new Map<string, ServiceIdentity>()
   const limited = limiter(mostAtOnce, mostWaiting)
   // An unknown client costs what a wrong secret costs, so that ids cannot be probed by time.
   const decoy = hashClientSecret(newClientSecret())
   let generation = 0
   // Keyed by a digest that nobody without the key can guess secrets against; one shot, as it is on the hot path.
-  const digest = (presented: string) => hashOnce('sha256', prefix + presented, 'base64')
+  const digestOf = (presented: string) => hashOnce('sha256', prefix + presented, 'base64')
 
-  function recall(presented: string): ServiceIdentity | null {
-    const known = remembered.get(digest(presented))
-    return known && performance.now() < known.until ? known.service : null
+  function recalled(digest: string): ServiceIdentity | null {
+    const entry = verified.get(digest)
+    return entry && performance.now() < entry.until ? entry.service : null
   }
 
-  function remember(presented: string, service: ServiceIdentity): void {
-    if (remembered.size >= mostRemembered) remembered.clear()
-    remembered.set(digest(presented), { service, until: performance.now() + rememberMs })
+  async function verifyOnce(
+    digest: string,
+    clientId: string,
+    secret: string,
+  ): Promise<ServiceIdentity | null> {
+    const begun = generation
+    const service = await limited(async () => slowCheck(db, clientId, secret, await decoy))
+    // Not when anything has changed since: what was read may be over.
+    if (service && begun === generation) {
+      keep(verified, digest, { service, until: performance.now() + rememberMs })
+    }
+    return service
   }
 
   return {
-    recall,
+    recall: (header) => recalled(digestOf(header)),
     async check(clientId, secret, header) {
-      const presented = header ?? `${clientId}\0${secret}`
-      const known = recall(presented)
-      if (known) return known
+      const digest = digestOf(header ?? `${clientId}\0${secret}`)
+      const service = recalled(digest)
+      if (service) return service
+      // Many requests of one service come at once after a start; they are one verification.
+      let verification = beingVerified.get(digest)
+      if (!verification) {
+        verification = verifyOnce(digest, clientId, secret)
+        beingVerified.set(digest, verification)
+        const over = () => {
+          if (beingVerified.get(digest) === verification) beingVerified.delete(digest)
+        }
+        verification.then(over, over)
+      }
+      return verification
+    },
+    async service(id) {
+      const service = known.get(id)
+      if (service) return service
       const begun = generation
-      const service = await limited(async () => slowCheck(db, clientId, secret, await decoy))
-      // Not when anything has changed since: what was read may be over.
-      if (service && begun === generation) remember(presented, service)
-      return service
+      const row = await serviceById(db, id)
+      if (!row) return null
+      const found = { id: row.id, checksIp: row.checks_ip }
+      if (begun === generation) keep(known, id, found)
+      return found
     },
     forget() {
       generation += 1
-      remembered.clear()
+      for (const map of [verified, beingVerified, known]) map.clear()
     },
   }
+}
+
+/** Bounded, in the simplest way: there are few services, so it hardly ever happens. */
+function keep<T>(map: Map<string, T>, key: string, value: T): void {
+  if (map.size >= mostRemembered) map.clear()
+  map.set(key, value)
 }
 
 async function slowCheck(
@@ -80,7 +115,8 @@ async function slowCheck(
   secret: string,
   decoy: string,
 ): Promise<ServiceIdentity | null> {
-  const rows = await serviceSecrets(db, clientId)
+  // No other can have been registered, and the store refuses some (a NUL).
+  const rows = /^[a-z0-9_-]+$/.test(clientId) ? await serviceSecrets(db, clientId) : []
   for (const { phc, checksIp } of rows) {
     if (await verify(phc, secret)) return { id: clientId, checksIp }
   }

@@ -32,4 +32,4 @@ export function required(form: Form, name: string): string {
   throw new OAuthError(400, 'invalid_request', `The form parameter ${name} is missing.`)
 }
 
-const printable = (name: string) => name.slice(0, 40).replace(/[^A-Za-z0-9_.-]/g, '?')
+const printable = (name: string) => name.slice(0, 24).replace(/[^A-Za-z0-9_.-]/g, '?')

@@ -20,41 +20,60 @@ type Refusal = { tokenId: string; subject: string; code: RefusalCode; count: num
 export type Usage = {
   /** Cheap: a map entry, nothing more. @param at epoch milliseconds */
   note(verdict: Verdict, question: Question, at: number, agent: string | undefined): void
-  /** Writes what was gathered. What could not be written is kept for the next time. */
+  /** Writes the oldest of what was gathered, as much as one statement takes. What fails is kept for the next time. */
   flush(): Promise<void>
-  /** Tokens whose use is not written yet. */
-  readonly pending: number
+  /** Writes all of it, at the end. */
+  flushAll(): Promise<void>
 }
 
+/**
+ * Writing the use of one token costs what answering for a few costs, so a busy replica writes no faster than this for
+ * each flush: more tokens than these wait longer, and what waits goes on being counted.
+ */
 const chunk = 5_000
-const mostKept = 1_000_000
+const mostKept = 250_000
+const mostRefusals = 10_000
 
 export function createUsage(db: Db, now: () => number): Usage {
-  let uses = new Map<string, Use>()
+  const uses = new Map<string, Use>()
   let refusals = new Map<string, Refusal>()
+
+  async function flush(): Promise<void> {
+    const part = firstOf(uses, chunk)
+    const refused = refusals
+    refusals = new Map()
+    try {
+      if (part.length > 0) await writeUses(db, part)
+    } catch (error) {
+      // What came since is newer; of the rest, that it was used is worth keeping.
+      for (const [id, use] of part) if (!uses.has(id)) uses.set(id, use)
+      throw error
+    }
+    if (refused.size > 0) await writeRefusals(db, refused, new Date(now()))
+  }
+
   return {
     note(verdict, question, at, agent) {
       if (verdict.active) noteUse(uses, verdict.facts.tokenId, question, at, agent)
       else if (verdict.facts !== null) noteRefusal(refusals, verdict.facts, verdict.code)
     },
-    get pending() {
-      return uses.size
-    },
-    async flush() {
-      const [usesNow, refusalsNow] = [uses, refusals]
-      uses = new Map()
-      refusals = new Map()
-      try {
-        await writeUses(db, usesNow)
-        usesNow.clear()
-        await writeRefusals(db, refusalsNow, new Date(now()))
-      } catch (error) {
-        // Newer evidence wins over what could not be written; counts of the failed batch are not worth more care.
-        uses = new Map([...usesNow, ...uses])
-        throw error
-      }
+    flush,
+    async flushAll() {
+      do await flush()
+      while (uses.size > 0)
     },
   }
+}
+
+/** Takes the oldest out. Sorted by id, so that replicas that write together lock rows in one order. */
+function firstOf(uses: Map<string, Use>, most: number): [string, Use][] {
+  const part: [string, Use][] = []
+  for (const entry of uses) {
+    if (part.length === most) break
+    part.push(entry)
+  }
+  for (const [id] of part) uses.delete(id)
+  return part.sort(([a], [b]) => (a < b ? -1 : 1))
 }
 
 function noteUse(
@@ -88,18 +107,11 @@ function noteRefusal(
   const key = `${tokenId} ${code}`
   const refusal = refusals.get(key)
   if (refusal) refusal.count += 1
-  else if (refusals.size < 10_000) refusals.set(key, { tokenId, subject, code, count: 1 })
-}
-
-/** Sorted by id, so that replicas that flush together lock rows in one order. */
-async function writeUses(db: Db, uses: ReadonlyMap<string, Use>): Promise<void> {
-  const all = [...uses].sort(([a], [b]) => (a < b ? -1 : 1))
-  for (let start = 0; start < all.length; start += chunk)
-    await writeChunk(db, all.slice(start, start + chunk))
+  else if (refusals.size < mostRefusals) refusals.set(key, { tokenId, subject, code, count: 1 })
 }
 
 /** One statement. Lists of scopes travel as text, for unnest would flatten an array of arrays. */
-async function writeChunk(db: Db, part: readonly [string, Use][]): Promise<void> {
+async function writeUses(db: Db, part: readonly [string, Use][]): Promise<void> {
   const column = <T>(of: (use: Use) => T) => part.map(([, use]) => of(use))
   const address = ({ address: from }: Use) => from && formatRange({ base: from, prefix: from.length * 32 })
   await sql`
@@ -121,7 +133,6 @@ async function writeChunk(db: Db, part: readonly [string, Use][]): Promise<void>
 }
 
 async function writeRefusals(db: Db, refusals: ReadonlyMap<string, Refusal>, now: Date): Promise<void> {
-  if (refusals.size === 0) return
   await db.transaction().execute(async (trx) => {
     for (const { tokenId, subject, code, count } of refusals.values()) {
       await record(

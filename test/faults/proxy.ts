@@ -64,6 +64,8 @@ export interface ProxyOptions {
   /** Sees the client's bytes before anything is decided about them, in every mode. */
   onClientData?: Tap
   onServerData?: Tap
+  /** What goes on instead of the server's bytes; they count as held and sent as what is returned. */
+  changeServerData?: (connection: Connection, bytes: Buffer) => Buffer
   holdLimitBytes?: number
   /** For jitter; pass a seeded one to repeat a run. */
   random?: () => number
@@ -217,15 +219,18 @@ function openLink(id: number, client: net.Socket, options: ProxyOptions, events:
       allowHalfOpen: true,
       noDelay: true,
     })
-    watch(upstream, down, (bytes) => options.onServerData?.(connection, bytes))
+    watch(upstream, down, (bytes) => {
+      options.onServerData?.(connection, bytes)
+      return options.changeServerData?.(connection, bytes) ?? bytes
+    })
     return upstream
   }
 
-  function watch(socket: net.Socket, lane: Lane, see: (bytes: Buffer) => void): void {
+  function watch(socket: net.Socket, lane: Lane, see: (bytes: Buffer) => Buffer): void {
     let failed = false
     socket.on('data', (bytes: Buffer) => {
-      see(bytes)
-      if (!dead) lane.push(bytes)
+      const seen = see(bytes)
+      if (!dead && seen.length > 0) lane.push(seen)
     })
     socket.on('end', () => lane.push('end'))
     socket.on('error', () => {
@@ -252,7 +257,10 @@ function openLink(id: number, client: net.Socket, options: ProxyOptions, events:
     events.onClose()
   }
 
-  watch(client, up, events.onClientData)
+  watch(client, up, (bytes) => {
+    events.onClientData(bytes)
+    return bytes
+  })
 
   return {
     connection,

@@ -1,0 +1,91 @@
+// floodQueries, floodValidP99Ratio: 10,000 invalid tokens a second, half of them not ours at all, half with a wrong
+// checksum. None may reach the database (a proxy in front of it counts lookups), and who asks about good ones
+// meanwhile must not wait much longer.
+import { setTimeout as wait } from 'node:timers/promises'
+import { startProxy } from '../test/faults/proxy.ts'
+import { introspectionTarget } from './introspection.ts'
+import type { Generator } from './lib/generator.ts'
+import type { Target } from './lib/load.ts'
+import { type Figure, percentile, ratioOf } from './lib/statistics.ts'
+import { remember, type World } from './lib/world.ts'
+
+const invalidPerSecond = 10_000
+const validPerSecond = 500
+const tokens = 1_000
+/** The name of the prepared query of src/verify/lookup.ts: it stands in every message that runs it. */
+const lookup = Buffer.from('facts by digest')
+
+export async function flood(
+  generator: Generator,
+  world: World,
+  slices: number,
+  sliceMs: number,
+): Promise<{ floodQueries: Figure; floodValidP99Ratio: Figure }> {
+  let lookups = 0
+  const upstream = new URL(world.databaseUrl)
+  const proxy = await startProxy({
+    host: upstream.hostname,
+    port: Number(upstream.port),
+    onClientData: (_connection, bytes) => {
+      for (let at = bytes.indexOf(lookup); at >= 0; at = bytes.indexOf(lookup, at + 1)) lookups += 1
+    },
+  })
+  const replica = await world.replica({
+    pinned: false,
+    env: { DATABASE_URL: proxy.through(world.databaseUrl) },
+  })
+  try {
+    await remember(replica, world, tokens)
+    if (lookups === 0) throw new Error('The proxy sees no lookups: has the query been renamed?')
+    const target = introspectionTarget(replica.port, world.basic, tokens)
+    const valid: Target = { ...target, name: 'valid', rate: validPerSecond }
+    const invalid = (['malformed', 'checksum'] as const).map(
+      (kind): Target => ({
+        ...target,
+        name: kind,
+        rate: invalidPerSecond / 2,
+        tokens: { kind, sample: 10_000 },
+        expect: '{"active":false}',
+      }),
+    )
+    // What is compiled on the way.
+    await generator.start([valid, ...invalid])
+    await wait(sliceMs * 2)
+    await generator.stop()
+    lookups = 0
+    const ratios: number[] = []
+    let sent = 0
+    let took = 0
+    for (let slice = 0; slice < slices; slice++) {
+      const quiet = await p99(generator, [valid], sliceMs)
+      const flooded = await p99(generator, [valid, ...invalid], sliceMs)
+      ratios.push(flooded.p99 / quiet.p99)
+      sent += flooded.invalid
+      took += flooded.ms
+    }
+    const rate = Math.round((sent * 1000) / took)
+    const short = rate < invalidPerSecond * 0.9 ? `; the machine had no room for ${invalidPerSecond}` : ''
+    const floodQueries = { value: lookups, n: sent, note: `${sent} invalid tokens, ${rate} a second${short}` }
+    return {
+      floodQueries,
+      floodValidP99Ratio: ratioOf(ratios, undefined, `at ${rate} invalid a second${short}`),
+    }
+  } finally {
+    await replica.stop()
+    await proxy.stop()
+  }
+}
+
+async function p99(generator: Generator, targets: readonly Target[], ms: number) {
+  await generator.start(targets)
+  await wait(ms / 2)
+  await generator.latencies()
+  const before = await generator.counts()
+  const start = performance.now()
+  await wait(ms)
+  const { valid } = await generator.latencies()
+  const after = await generator.stop()
+  const invalid = targets.slice(1).reduce((sum, { name }) => sum + after[name]!.good - before[name]!.good, 0)
+  if (valid!.length === 0) throw new Error('Not one valid request was answered within a slice')
+  return { p99: percentile(valid!, 0.99), invalid, ms: performance.now() - start }
+}

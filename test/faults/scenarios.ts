@@ -1,0 +1,59 @@
+// All fault scenarios, in the order in which they are run, and which of them is the trap of which saboteur.
+import type { Sabotage } from '../../src/verify/replicas.ts'
+import {
+  crowdedServer,
+  deafQueries,
+  frozenServer,
+  killedServer,
+  silentServer,
+  stoppedServer,
+} from './database.ts'
+import { asyncFailover, refusedPooler, refusedStandby, syncFailover } from './failover.ts'
+import type { Scenario } from './harness.ts'
+import { deafness, lateEcho, lostChannel, partitions } from './listening.ts'
+import { coldHerd, crashLoop, flood, ghosts, graceful, jumpingClock, killedReplicas } from './processes.ts'
+import { frozenReplica, lapsedRead, overtakenRead } from './reading.ts'
+
+export const hearing: readonly Scenario[] = [
+  deafness,
+  lateEcho,
+  lostChannel,
+  partitions,
+  silentServer,
+  overtakenRead,
+  frozenReplica,
+  lapsedRead,
+]
+
+export const servers: readonly Scenario[] = [
+  killedServer,
+  stoppedServer,
+  frozenServer,
+  deafQueries,
+  crowdedServer,
+]
+
+export const failovers: readonly Scenario[] = [refusedStandby, refusedPooler, syncFailover, asyncFailover]
+
+export const processes: readonly Scenario[] = [
+  killedReplicas,
+  crashLoop,
+  ghosts,
+  coldHerd,
+  flood,
+  graceful,
+  jumpingClock,
+]
+
+export const scenarios: readonly Scenario[] = [...hearing, ...servers, ...failovers, ...processes]
+
+export const traps: Readonly<Record<Sabotage, Scenario>> = {
+  'no-barrier': deafness,
+  'no-lease': deafness,
+  'no-flush-on-reconnect': deafness,
+  'lease-from-receipt': lateEcho,
+  'select-heartbeat': lostChannel,
+  'no-fence': overtakenRead,
+  'shared-flights': overtakenRead,
+  'no-recheck': lapsedRead,
+}

@@ -1,0 +1,235 @@
+// Settings: every one read, checked and refused as the table in src/config.ts says, all problems at once, no value told.
+import { mkdtempSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t from 'tap'
+import { type Config, ConfigError, readConfig, settings } from '../../src/config.ts'
+
+type Key = keyof Config
+type Case = { valid: [text: string, value: unknown][]; invalid: string[] }
+
+const secret = 'canary-Xk29-operator-secret'
+const range = (base: number, prefix: number) => ({ base: [base], prefix })
+
+// Invalid values carry the mark CANARY where the form leaves room, so that a message that repeats one is found out.
+const cases: Record<Key, Case> = {
+  databaseUrl: {
+    valid: [
+      ['postgres://u:p@h:5432/d', 'postgres://u:p@h:5432/d'],
+      ['postgresql://h/d?sslmode=require', 'postgresql://h/d?sslmode=require'],
+    ],
+    invalid: ['mysql://u:CANARY@h/d', 'u:CANARY@h/d', 'postgres://u:CANARY@:99999/d', ' postgres://CANARY/d'],
+  },
+  dataDir: { valid: [['/var/lib/latchkey', '/var/lib/latchkey']], invalid: [] },
+  secret: { valid: [[secret, secret]], invalid: ['CANARY7', '          ', 'x'] },
+  secretPrevious: { valid: [[secret, secret]], invalid: ['CANARY7', '          '] },
+  issuer: {
+    valid: [
+      ['https://tokens.example', 'https://tokens.example'],
+      ['http://localhost:8080/base/path', 'http://localhost:8080/base/path'],
+    ],
+    invalid: [
+      'https://CANARY.example/',
+      'https://canary.example/a/',
+      'https://canary.example?CANARY',
+      'https://canary.example#CANARY',
+      'https://CANARY@canary.example',
+      'https://:CANARY@canary.example',
+      'ftp://canary.example',
+      'canary.example',
+      'https://CANARY.example',
+      'https://canary.example:443',
+      ' https://canary.example',
+      'https://canary.example/a\nb',
+      'https://canary.example/a"CANARY',
+      'https://canary.example/a/../CANARY',
+      'https://',
+    ],
+  },
+  host: { valid: [['::', '::']], invalid: [] },
+  port: {
+    valid: [
+      ['0', 0],
+      ['65535', 65535],
+    ],
+    invalid: ['65536', '-1', '1e3', '80.5', 'CANARY', '0x50', ' 80', '9999999999', 'tcp://10.0.0.1:8080'],
+  },
+  workers: { valid: [['1', 1]], invalid: ['0', '65', 'CANARY'] },
+  managementPort: { valid: [['9090', 9090]], invalid: ['65536', 'CANARY'] },
+  tokenPrefix: {
+    valid: [
+      ['gpx', 'gpx'],
+      ['a123456789012345', 'a123456789012345'],
+    ],
+    invalid: ['Canary', '1canary', 'a_b', 'a.b', 'a12345678901234567', 'a\nb', 'canary(CANARY'],
+  },
+  tokenPrefixesPast: {
+    valid: [
+      ['old, older', ['old', 'older']],
+      ['one', ['one']],
+    ],
+    invalid: ['old,CANARY', 'a_b'],
+  },
+  neverExpire: { valid: [['refuse', 'refuse']], invalid: ['CANARY', 'Refuse', 'toString'] },
+  trustedProxies: {
+    valid: [
+      ['10.0.0.0/8', [range(0x0a000000, 8)]],
+      ['10.1.2.3/8, 192.0.2.1', [range(0x0a000000, 8), range(0xc0000201, 32)]],
+      ['::ffff:10.0.0.0/104', [range(0x0a000000, 8)]],
+    ],
+    invalid: [
+      '0.0.0.0/0',
+      '::/0',
+      '10.0.0.0/8,CANARY',
+      '10.0.0.0/33',
+      '010.0.0.1',
+      '10.0.0.1:80',
+      '[::1]',
+      '*',
+    ],
+  },
+  drainSeconds: {
+    valid: [
+      ['0', 0],
+      ['60', 60],
+    ],
+    invalid: ['61', '-1', 'CANARY', '1s'],
+  },
+  logLevel: { valid: [['silent', 'silent']], invalid: ['CANARY', 'INFO', 'verbose'] },
+}
+
+const keys = Object.keys(settings) as Key[]
+const name = (key: Key) => settings[key].name
+const folder = mkdtempSync(join(tmpdir(), 'lk-config-'))
+let files = 0
+function file(content: string): string {
+  const path = join(folder, String(++files))
+  writeFileSync(path, content)
+  return path
+}
+
+/** What one setting needs beside itself. */
+const beside = (key: Key) => (key === 'databaseUrl' ? { LATCHKEY_SECRET: secret } : {})
+const read = (key: Key, env: NodeJS.ProcessEnv) => readConfig({ ...beside(key), ...env })[key]
+
+function problemsOf(env: NodeJS.ProcessEnv): string {
+  try {
+    readConfig(env)
+  } catch (error) {
+    if (error instanceof ConfigError) return error.message
+    throw error
+  }
+  return ''
+}
+
+t.test('every setting has cases here', async (t) => {
+  t.same(Object.keys(cases).sort(), [...keys].sort())
+})
+
+t.test(
+  'without any environment Latchkey listens on this machine only, embedded, trusting no proxy',
+  async (t) => {
+    t.same(readConfig({}), {
+      databaseUrl: null,
+      dataDir: '.latchkey',
+      secret: null,
+      secretPrevious: null,
+      issuer: null,
+      host: '127.0.0.1',
+      port: 8080,
+      workers: 1,
+      managementPort: null,
+      tokenPrefix: 'lk',
+      tokenPrefixesPast: [],
+      neverExpire: 'allow',
+      trustedProxies: [],
+      drainSeconds: 1,
+      logLevel: 'info',
+    })
+  },
+)
+
+t.test('a valid value is taken from the variable, or from the file that <NAME>_FILE names', async (t) => {
+  for (const key of keys) {
+    for (const [text, value] of cases[key].valid) {
+      t.same(read(key, { [name(key)]: text }), value, `${name(key)}=${text}`)
+      for (const end of ['', '\n', '\r\n']) {
+        t.same(read(key, { [`${name(key)}_FILE`]: file(text + end) }), value, `${name(key)}_FILE: ${text}`)
+      }
+    }
+  }
+})
+
+t.test(
+  'an invalid value stops the start with a message that names the setting and not the value',
+  async (t) => {
+    let tried = 0
+    for (const key of keys) {
+      for (const text of cases[key].invalid) {
+        for (const env of [{ [name(key)]: text }, { [`${name(key)}_FILE`]: file(text) }]) {
+          const message = problemsOf({ ...beside(key), ...env })
+          tried += 1
+          t.match(message, `\n- ${name(key)} `, `${name(key)}=${JSON.stringify(text)}`)
+          t.notMatch(message, /canary/i, 'the value is not told')
+        }
+      }
+    }
+    t.comment(`${tried} invalid values tried`)
+  },
+)
+
+t.test('an empty variable is a variable that is not set', async (t) => {
+  const defaults = readConfig({})
+  for (const key of keys) {
+    t.same(read(key, { [name(key)]: '', [`${name(key)}_FILE`]: '' }), key === 'secret' ? null : defaults[key])
+    const [text, value] = cases[key].valid[0]!
+    t.same(read(key, { [name(key)]: '', [`${name(key)}_FILE`]: file(text) }), value)
+  }
+})
+
+// Which of the two would count is a guess, and a guess about a secret.
+t.test('a setting that is set twice is refused', async (t) => {
+  for (const key of keys) {
+    const [text] = cases[key].valid[0]!
+    const message = problemsOf({ ...beside(key), [name(key)]: text, [`${name(key)}_FILE`]: file(text) })
+    t.match(message, `- ${name(key)} is set twice: unset it or ${name(key)}_FILE`)
+  }
+})
+
+// A secret that was not mounted must not turn into a default.
+t.test('a file that is missing, empty or a directory stops the start', async (t) => {
+  for (const key of keys) {
+    const setting = `${name(key)}_FILE`
+    const tell = (path: string) => problemsOf({ ...beside(key), [setting]: path })
+    t.match(
+      tell(join(folder, 'none')),
+      `- ${name(key)} is set by ${setting} to a file that cannot be read (ENOENT)`,
+    )
+    t.match(tell(folder), '(EISDIR)')
+    for (const nothing of ['', '\n', '\r\n']) t.match(tell(file(nothing)), 'a file that is empty')
+  }
+})
+
+t.test('all problems are reported at once', async (t) => {
+  const broken = keys.filter((key) => cases[key].invalid.length > 0)
+  const message = problemsOf(Object.fromEntries(broken.map((key) => [name(key), cases[key].invalid[0]!])))
+  t.equal(message.split('\n- ').length - 1, broken.length)
+  for (const key of broken) t.match(message, `\n- ${name(key)} `)
+})
+
+t.test('DATABASE_URL without LATCHKEY_SECRET is refused, also when the URL is wrong as well', async (t) => {
+  t.match(problemsOf({ DATABASE_URL: 'postgres://h/d' }), 'LATCHKEY_SECRET is needed with DATABASE_URL')
+  t.match(problemsOf({ DATABASE_URL: 'mysql://h/d' }), /DATABASE_URL must be.*\n- LATCHKEY_SECRET is needed/)
+  t.equal(problemsOf({ DATABASE_URL: 'postgres://h/d', LATCHKEY_SECRET_FILE: file(secret) }), '')
+})
+
+t.test('a config cannot be changed once it is read', async (t) => {
+  const config = readConfig({ LATCHKEY_TRUSTED_PROXIES: '10.0.0.0/8', LATCHKEY_TOKEN_PREFIXES_PAST: 'old' })
+  t.throws(() => Object.assign(config, { port: 1 }), TypeError)
+  t.throws(() => (config.trustedProxies as unknown[]).push({}), TypeError)
+  t.throws(() => (config.tokenPrefixesPast as string[]).push('x'), TypeError)
+})
+
+t.test('variables that are no settings do no harm', async (t) => {
+  t.same(readConfig({ __proto__: 'x', LATCHKEY_: 'x', PATH: '/bin' } as NodeJS.ProcessEnv), readConfig({}))
+})

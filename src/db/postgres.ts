@@ -75,6 +75,8 @@ function pool(url: string, max: number, deadlineMs: number, min = 0): pg.Pool {
     query_timeout: deadlineMs,
     statement_timeout: deadlineMs,
     idle_in_transaction_session_timeout: 10_000,
+    // After a failover, what still leads to the former primary does not stay for long.
+    maxLifetimeSeconds: 60,
     application_name: 'latchkey',
     keepAlive: true,
   })

@@ -2,13 +2,13 @@
 // every other replica, before the change is acknowledged.
 import type { Change, Invalidation } from '../db/change.ts'
 import type { Db } from '../db/tables.ts'
-import type { Announced, Replicas } from './replicas.ts'
+import { type Announced, FormerServer, type Replicas } from './replicas.ts'
 
 export type ChangeDependencies = {
   /** On connections of its own, so that neither checks nor lists can keep a revoke waiting. */
   readonly db: Db
   /** null: there is one process, and nobody to tell. */
-  readonly replicas: Pick<Replicas, 'announce' | 'withdraw' | 'settled'> | null
+  readonly replicas: Pick<Replicas, 'admit' | 'announce' | 'withdraw' | 'settled'> | null
   readonly forget: (what: readonly Invalidation[]) => void
 }
 
@@ -24,6 +24,7 @@ export function createChange({ db, replicas, forget }: ChangeDependencies): Chan
       let announced: Announced | null = null
       try {
         const value = await db.transaction().execute(async (trx) => {
+          await replicas?.admit(trx)
           const done = await work(trx, (what) => touched.push(what))
           if (replicas && touched.length > 0) {
             announced = await replicas
@@ -43,8 +44,10 @@ export function createChange({ db, replicas, forget }: ChangeDependencies): Chan
         // Whether it was committed may be unknown; forgetting too much does no harm.
         forget(touched)
         const code = (error as { code?: string }).code ?? ''
-        if (tries === mostTries || !(again.has(code) || (!silent && isAnnouncement(error, code)))) throw error
-        silent = isAnnouncement(error, code)
+        const mayPass =
+          again.has(code) || error instanceof FormerServer || (!silent && isAnnouncement(error, code))
+        if (tries === mostTries || !mayPass) throw error
+        silent ||= isAnnouncement(error, code)
       }
     }
   }

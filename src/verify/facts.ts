@@ -28,6 +28,8 @@ export type FactsDependencies = {
   readonly fence: Fence
   readonly lease: Lease
   readonly readFacts: ReadFacts
+  /** Whether what was read until now is from the server that counts. */
+  readonly confirm: () => Promise<boolean>
   readonly monotonic: () => number
   readonly sabotage: ReadonlySet<Sabotage>
 }
@@ -40,7 +42,7 @@ const mostReads = 3
 const couldBe = /^[0-9A-Za-z_]{20,100}$/
 
 export function createFactsSource(dependencies: FactsDependencies): FactsSource {
-  const { ring, shape, memory, fence, lease, monotonic, sabotage } = dependencies
+  const { ring, shape, memory, fence, lease, confirm, monotonic, sabotage } = dependencies
   const flights: Flights = createFlights(dependencies.readFacts, fence, monotonic, sabotage)
   const unknown = new LRUCache<string, true>({ max: unknownKept, ttl: unknownMs, perf: { now: monotonic } })
   const words = new Int32Array(8)
@@ -64,6 +66,7 @@ export function createFactsSource(dependencies: FactsDependencies): FactsSource 
       if (unknown.has(key)) return null
       const mark = fence.mark()
       const facts = await flights.read(key, digests)
+      if (facts === null && !(await confirm())) throw unavailable()
       const admitted =
         facts === null ? fence.unchangedSince(mark) : sabotage.has('no-fence') || fence.admits(facts, mark)
       if (admitted) keep(key, digests, facts)

@@ -7,7 +7,7 @@ import type { Invalidation } from '../db/change.ts'
 import type { Listener, ListenerEvents } from '../db/listen.ts'
 import { channel } from '../db/postgres.ts'
 import type { Trx } from '../db/tables.ts'
-import { type GrantedLease, leaseMs } from './lease.ts'
+import { type GrantedLease, holdMs, leaseMs } from './lease.ts'
 
 /** What a change has announced and its acknowledgement may wait for. */
 export type Announced = { readonly id: string } | 'silent'
@@ -15,12 +15,22 @@ export type Announced = { readonly id: string } | 'silent'
 export type Replicas = {
   /** Starts; resolves when the first lease is held, rejects when it does not come: nothing can be promised then. */
   ready(): Promise<void>
+  /**
+   * First in a transaction that changes anything. After a failover its connection may still lead to the former
+   * primary, where nothing of what has happened since is known, and where the others would not hear of it.
+   */
+  admit(trx: Trx): Promise<void>
   /** Within the transaction that makes the change. `silent`: NOTIFY has failed, so be counted instead. */
   announce(trx: Trx, what: readonly Invalidation[], silent: boolean): Promise<Announced>
   /** The transaction was rolled back. */
   withdraw(announced: Announced): void
   /** After the commit: resolves when no replica can answer from before it any more; at most one lease later. */
   settled(announced: Announced): Promise<void>
+  /**
+   * Resolves to whether a heartbeat sent from now on earns the lease. That a token is *not* there must be known so:
+   * until its lease runs out, a former primary may be read that does not know what was made on the new one.
+   */
+  confirm(): Promise<boolean>
   /** Which server process earns the lease; null: not known. What another one says does not count. */
   server(): string | null
   /** The database's clock, carried on by the monotonic one. Epoch milliseconds. */
@@ -28,6 +38,14 @@ export type Replicas = {
   /** For readiness and metrics. */
   readonly others: number
   stop(): Promise<void>
+}
+
+/** Nothing was done yet: the change may be tried again on another connection. */
+export class FormerServer extends Error {
+  readonly code = 'ECONNRESET'
+  constructor() {
+    super('The connection led to another server than the one that earns the lease')
+  }
 }
 
 export type ReplicaDependencies = {
@@ -49,6 +67,7 @@ export type Sabotage =
   | 'no-fence'
   | 'no-flush-on-reconnect'
   | 'select-heartbeat'
+  | 'light-heartbeat'
   | 'lease-from-receipt'
   | 'shared-flights'
   | 'no-recheck'
@@ -57,6 +76,8 @@ const heartbeatMs = 500
 /** A heartbeat that has not come back by then will not: the session is dead, whatever its socket says. */
 const echoMs = 1_000
 const firstLeaseMs = 5_000
+/** Those who ask for a heartbeat share one. */
+const hurryMs = 20
 /** Timers may fire a little early. */
 const timerSlackMs = 5
 /** NOTIFY's payload ends at 8000 bytes. */
@@ -79,6 +100,8 @@ export function createReplicas(dependencies: ReplicaDependencies): Replicas {
   let clockOffset: number | null = null
   let server: string | null = null
   let announcements = 0
+  const asking = new Set<{ readonly since: number; readonly settle: (earned: boolean) => void }>()
+  let hurry: NodeJS.Timeout | null = null
 
   const listener = dependencies.listen({ onUp, onDown, onMessage })
   const beating = setInterval(beat, heartbeatMs)
@@ -104,7 +127,7 @@ export function createReplicas(dependencies: ReplicaDependencies): Replicas {
     number += 1
     const sent: Heartbeat = { number, sentAt: monotonic(), echoed: false, read: false }
     heartbeat = sent
-    const text = sabotage.has('select-heartbeat') ? selectHeartbeat : notifyHeartbeat
+    const text = heartbeatText(sabotage)
     listener
       .query<HeartbeatRow>(text, [channel, `h ${self} ${number}`])
       .then(([row]) => onRead(sent, row!))
@@ -113,6 +136,13 @@ export function createReplicas(dependencies: ReplicaDependencies): Replicas {
         onTrouble('A heartbeat failed', error)
         listener.restart()
       })
+  }
+
+  function beatSoon(): void {
+    hurry ??= setTimeout(() => {
+      hurry = null
+      beat()
+    }, hurryMs)
   }
 
   function onRead(sent: Heartbeat, row: HeartbeatRow): void {
@@ -130,6 +160,8 @@ export function createReplicas(dependencies: ReplicaDependencies): Replicas {
     if (heartbeat !== sent || !sent.read || !sent.echoed) return
     heartbeat = null
     lease.grant(sabotage.has('lease-from-receipt') ? monotonic() : sent.sentAt)
+    for (const one of asking) if (one.since <= sent.sentAt) one.settle(true)
+    if (asking.size > 0) beatSoon()
   }
 
   function onMessage(payload: string): void {
@@ -193,16 +225,6 @@ export function createReplicas(dependencies: ReplicaDependencies): Replicas {
     for (const id of barriers.keys()) onConfirmation(from, id)
   }
 
-  /**
-   * After a failover, a connection may still lead to the former primary, where the other replicas would not hear the
-   * announcement. Such a connection is ended, and with it the change.
-   */
-  async function refuseOtherServer(trx: Trx): Promise<void> {
-    const { rows } = await sql<{ server: string }>`select ${sql.raw(serverIdentity)} as server`.execute(trx)
-    if (server === null || rows[0]?.server === server) return
-    await sql`select pg_terminate_backend(pg_backend_pid())`.execute(trx)
-  }
-
   return {
     async ready() {
       const deadline = monotonic() + firstLeaseMs
@@ -212,8 +234,14 @@ export function createReplicas(dependencies: ReplicaDependencies): Replicas {
         'No heartbeat came back on the listening session. DATABASE_URL must lead to the primary itself, not through a pooler in transaction mode, and its user must be allowed to LISTEN and NOTIFY.',
       )
     },
+    async admit(trx) {
+      const { rows } = await sql<{ server: string }>`select ${sql.raw(serverIdentity)} as server`.execute(trx)
+      if (server === null || rows[0]?.server === server) return
+      // The connection is of no use any more; the pool opens another.
+      await sql`select pg_terminate_backend(pg_backend_pid())`.execute(trx).catch(() => {})
+      throw new FormerServer()
+    },
     async announce(trx, what, silent) {
-      await refuseOtherServer(trx)
       if (silent) {
         await sql`update silent_changes set count = count + 1`.execute(trx)
         return 'silent'
@@ -242,6 +270,21 @@ export function createReplicas(dependencies: ReplicaDependencies): Replicas {
       everyLeaseIsOver.cancel()
       if (announced !== 'silent') barriers.delete(announced.id)
     },
+    confirm() {
+      return new Promise((resolve) => {
+        const one = {
+          since: monotonic(),
+          settle(earned: boolean) {
+            clearTimeout(timer)
+            asking.delete(one)
+            resolve(earned)
+          },
+        }
+        const timer = setTimeout(() => one.settle(false), holdMs)
+        asking.add(one)
+        beatSoon()
+      })
+    },
     server: () => server,
     now: () => (clockOffset === null ? Date.now() : Math.round(monotonic() + clockOffset)),
     get others() {
@@ -249,6 +292,7 @@ export function createReplicas(dependencies: ReplicaDependencies): Replicas {
     },
     async stop() {
       clearInterval(beating)
+      if (hurry) clearTimeout(hurry)
       lease.drop()
       await listener.query(confirmation, [channel, `b ${self}`]).catch(() => {})
       await listener.stop()
@@ -261,10 +305,20 @@ export const serverIdentity = 'pg_postmaster_start_time()::text'
 
 /** The count is read after the heartbeat was sent, so it misses no change that was committed before. */
 const readAlong = `(select count from silent_changes) as silent, extract(epoch from clock_timestamp())::float8 * 1000 as now, ${serverIdentity} as server`
-const notifyHeartbeat = `select pg_notify($1, $2), ${readAlong}`
+/**
+ * A transaction that only notifies writes nothing before its commit record, and PostgreSQL then waits neither for the
+ * disk nor for a synchronous standby: a former primary would go on granting leases. A message in the log makes it wait.
+ */
+const notifyHeartbeat = `select pg_logical_emit_message(true, 'latchkey', 'heartbeat'), pg_notify($1, $2), ${readAlong}`
+const lightHeartbeat = `select pg_notify($1, $2), ${readAlong}`
 const selectHeartbeat = `select $1::text, $2::text, ${readAlong}`
 /** Nobody relies on a confirmation after a crash, so it need not wait for the disk. */
 const confirmation = `select set_config('synchronous_commit', 'off', true), pg_notify($1, $2)`
+
+function heartbeatText(sabotage: ReadonlySet<Sabotage>): string {
+  if (sabotage.has('select-heartbeat')) return selectHeartbeat
+  return sabotage.has('light-heartbeat') ? lightHeartbeat : notifyHeartbeat
+}
 
 function sleep(ms: number): { promise: Promise<void>; cancel: () => void } {
   let timer: NodeJS.Timeout | undefined

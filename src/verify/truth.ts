@@ -47,7 +47,18 @@ export function createTruth(
   let replicas: Replicas | null = null
   const readFacts = createLookup(store.read, () => replicas?.server() ?? null)
   const memory = createFactStore({ capacity })
-  const facts = createFactsSource({ ring, shape, memory, fence, lease, readFacts, monotonic, sabotage })
+  const confirm = () => replicas?.confirm() ?? Promise.resolve(true)
+  const facts = createFactsSource({
+    ring,
+    shape,
+    memory,
+    fence,
+    lease,
+    readFacts,
+    confirm,
+    monotonic,
+    sabotage,
+  })
   const forgetHere = (what: readonly Invalidation[]) => {
     facts.forget(what)
     if (what.some((one) => one.kind === 'services')) forgetCredentials()

@@ -5,6 +5,7 @@ import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Sabotage } from '../../src/verify/replicas.ts'
 import { startPostgres, startStandby } from '../helpers/postgres-server.ts'
 import { freePort } from '../helpers/process.ts'
 import { onceOn, type Replica } from './cluster.ts'
@@ -17,7 +18,7 @@ import type { Run, Token } from './run.ts'
 export const syncFailover: Scenario = {
   id: 'F04',
   title: 'failover to a synchronous standby; the former primary wakes with clients attached',
-  run: (harness, { rounds }) => failovers(harness, 'F04', rounds, true),
+  run: (harness, { rounds, sabotage }) => failovers(harness, 'F04', rounds, true, sabotage),
 }
 
 export const asyncFailover: Scenario = {
@@ -31,18 +32,25 @@ async function failovers(
   name: string,
   rounds: number,
   synchronous: boolean,
+  sabotage: readonly Sabotage[] = [],
 ): Promise<Outcome> {
   const outcomes: Outcome[] = []
-  for (let round = 0; round < rounds; round++) outcomes.push(await failover(harness, name, synchronous))
+  for (let round = 0; round < rounds; round++)
+    outcomes.push(await failover(harness, name, synchronous, sabotage))
   return outcomes.reduce(joined)
 }
 
-async function failover(harness: Harness, name: string, synchronous: boolean): Promise<Outcome> {
+async function failover(
+  harness: Harness,
+  name: string,
+  synchronous: boolean,
+  sabotage: readonly Sabotage[],
+): Promise<Outcome> {
   const primary = await startPostgres({ fsync: true, binDir: harness.server.binDir })
   harness.after(primary.remove)
   const standby = await startStandby(primary, { synchronous })
   harness.after(standby.remove)
-  const cluster = await harness.cluster({ serverUrl: primary.url })
+  const cluster = await harness.cluster({ serverUrl: primary.url, sabotage })
   const [left, moved, alsoMoved] = cluster.replicas as [Replica, Replica, Replica]
   const run = harness.run(cluster, name, { lossy: !synchronous })
   const sql = <R extends Record<string, unknown>>(text: string, values?: unknown[]) => {

@@ -53,6 +53,7 @@ export const traps: Readonly<Record<Sabotage, Scenario>> = {
   'no-flush-on-reconnect': deafness,
   'lease-from-receipt': lateEcho,
   'select-heartbeat': lostChannel,
+  'light-heartbeat': syncFailover,
   'no-fence': overtakenRead,
   'shared-flights': overtakenRead,
   'no-recheck': lapsedRead,

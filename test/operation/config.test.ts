@@ -54,8 +54,14 @@ const cases: Record<Key, Case> = {
     ],
     invalid: ['65536', '-1', '1e3', '80.5', 'CANARY', '0x50', ' 80', '9999999999', 'tcp://10.0.0.1:8080'],
   },
-  workers: { valid: [['1', 1]], invalid: ['0', '65', 'CANARY'] },
   managementPort: { valid: [['9090', 9090]], invalid: ['65536', 'CANARY'] },
+  workers: {
+    valid: [
+      ['1', 1],
+      ['64', 64],
+    ],
+    invalid: ['0', '65', '-1', 'CANARY'],
+  },
   tokenPrefix: {
     valid: [
       ['gpx', 'gpx'],
@@ -108,8 +114,12 @@ function file(content: string): string {
   return path
 }
 
-/** What one setting needs beside itself. */
-const beside = (key: Key) => (key === 'databaseUrl' ? { LATCHKEY_SECRET: secret } : {})
+/** What a setting needs beside itself. */
+const needs: Partial<Record<Key, NodeJS.ProcessEnv>> = {
+  databaseUrl: { LATCHKEY_SECRET: secret },
+  workers: { LATCHKEY_SECRET: secret, DATABASE_URL: 'postgres://h/d' },
+}
+const beside = (key: Key): NodeJS.ProcessEnv => needs[key] ?? {}
 const read = (key: Key, env: NodeJS.ProcessEnv) => readConfig({ ...beside(key), ...env })[key]
 
 function problemsOf(env: NodeJS.ProcessEnv): string {
@@ -137,8 +147,8 @@ t.test(
       issuer: null,
       host: '127.0.0.1',
       port: 8080,
-      workers: 1,
       managementPort: null,
+      workers: 1,
       tokenPrefix: 'lk',
       tokenPrefixesPast: [],
       neverExpire: 'allow',
@@ -221,6 +231,10 @@ t.test('DATABASE_URL without LATCHKEY_SECRET is refused, also when the URL is wr
   t.match(problemsOf({ DATABASE_URL: 'postgres://h/d' }), 'LATCHKEY_SECRET is needed with DATABASE_URL')
   t.match(problemsOf({ DATABASE_URL: 'mysql://h/d' }), /DATABASE_URL must be.*\n- LATCHKEY_SECRET is needed/)
   t.equal(problemsOf({ DATABASE_URL: 'postgres://h/d', LATCHKEY_SECRET_FILE: file(secret) }), '')
+})
+
+t.test('more than one worker on the embedded store is refused', async (t) => {
+  t.match(problemsOf({ LATCHKEY_WORKERS: '2' }), 'LATCHKEY_WORKERS above 1 needs DATABASE_URL')
 })
 
 t.test('a config cannot be changed once it is read', async (t) => {

@@ -1,5 +1,5 @@
 // Settings: every one read, checked and refused as the table in src/config.ts says, all problems at once, no value told.
-import { mkdtempSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
@@ -107,6 +107,7 @@ const cases: Record<Key, Case> = {
 const keys = Object.keys(settings) as Key[]
 const name = (key: Key) => settings[key].name
 const folder = mkdtempSync(join(tmpdir(), 'lk-config-'))
+t.teardown(() => rmSync(folder, { recursive: true }))
 let files = 0
 function file(content: string): string {
   const path = join(folder, String(++files))

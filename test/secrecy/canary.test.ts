@@ -1,6 +1,6 @@
 // No secret is anywhere but in the one answer that shows it: not in the log at trace level, in refusals, metrics, audit
 // events, in any row of any table, or in the files of the embedded store.
-import { mkdtemp, readdir, readFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Writable } from 'node:stream'
@@ -238,6 +238,7 @@ t.test(
   'the files of an embedded store hold no secret but the two that are kept beside it, for the owner alone',
   async (t) => {
     const dataDir = await mkdtemp(join(tmpdir(), 'lk-canary-'))
+    t.teardown(() => rm(dataDir, { recursive: true, force: true }))
     const lines: string[] = []
     const logger = createLogger(
       'trace',

@@ -36,14 +36,12 @@ async function end(running: Running): Promise<void> {
 }
 
 /** For people who have just started it on their machine; on stderr, apart from the log. */
-function greet({ url, adminTokenFile }: Running, dataDir: string): void {
+function greet({ url }: Running, dataDir: string): void {
   const file = `${dataDir}/admin-token`
   const lines = [
     '',
     `Latchkey is at ${url}, with its store in ${dataDir} (survives kill -9, not a power cut; production: DATABASE_URL).`,
-    adminTokenFile === null
-      ? `The admin token was written to ${file} at the first start.`
-      : `The admin token is in ${file}`,
+    `The admin token, made at the first start, is in ${file}`,
     '',
     'Provision a token, introspect it, open the catalog:',
     `  T=$(curl -s ${url}/api/v1/tokens -H "Authorization: Bearer $(cat ${file})" -H 'content-type: application/json' -d '{"name":"first","subject":"user_1"}' | sed 's/.*"token":"\\([^"]*\\)".*/\\1/')`,

@@ -5,11 +5,11 @@ import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { createServer as createProbe } from 'node:net'
 import { buildApp } from './app.ts'
-import { firstAdminToken, makeAdminToken } from './bootstrap.ts'
+import { makeAdminToken } from './bootstrap.ts'
 import type { Config } from './config.ts'
 import { migrate } from './db/migrate.ts'
 import { answers, openStore, type Store } from './db/open.ts'
-import { embeddedSecret } from './embedded-files.ts'
+import { embeddedSecret, writeAdminToken } from './embedded-files.ts'
 import type { App } from './http/server.ts'
 import { createCredentials } from './identity/credentials.ts'
 import { declareOwnScopes } from './identity/declare-scopes.ts'
@@ -30,8 +30,6 @@ export type Running = {
   readonly url: string
   readonly issuer: string
   readonly store: Store
-  /** Where the first admin token was written; null when there was one already. */
-  readonly adminTokenFile: string | null
   /** A token that may do everything; for bootstrap on PostgreSQL, and for tests. */
   makeAdminToken(): Promise<string>
   flushUsage(): Promise<void>
@@ -115,7 +113,13 @@ async function bringUp(
   const change = createChange({ db: store.changes, replicas, forget: truth.forget })
   const add = createChange({ db, replicas, forget: truth.forget })
   const verify = createVerify({ factsOf: facts.factsOf, note: usage.note, now })
-  const adminTokenFile = store.engine === 'embedded' ? await firstAdminToken(change, ring, config, now) : null
+  const bootstrap = { change, ring, tokenPrefix: config.tokenPrefix, now }
+  if (store.engine === 'embedded') {
+    await makeAdminToken(bootstrap, {
+      first: true,
+      keep: (secret) => writeAdminToken(config.dataDir, secret),
+    })
+  }
 
   let stopping = false
   const isStopping = () => stopping
@@ -162,8 +166,7 @@ async function bringUp(
     url: `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`,
     issuer,
     store,
-    adminTokenFile,
-    makeAdminToken: () => makeAdminToken(change, ring, config.tokenPrefix, new Date(now())),
+    makeAdminToken: async () => (await makeAdminToken(bootstrap, { first: false }))!,
     flushUsage,
     async stop() {
       stopping = true

@@ -1,5 +1,5 @@
 // `latchkey bootstrap`: the first admin token, alone, on stdout, once.
-import { hasTokens, makeAdminToken } from '../bootstrap.ts'
+import { makeAdminToken } from '../bootstrap.ts'
 import { readConfig } from '../config.ts'
 import { openStore } from '../db/open.ts'
 import { createLogger } from '../observe/logger.ts'
@@ -11,13 +11,17 @@ export async function bootstrap(args: readonly string[]): Promise<void> {
   const store = await openStore(config)
   try {
     const ring = await prepareStore(store, config, createLogger('silent'), Date.now)
-    if ((await hasTokens(store.db)) && !args.includes('--force')) {
+    const change = createChange({ db: store.changes, replicas: null, forget: () => {} })
+    const { tokenPrefix } = config
+    const token = await makeAdminToken(
+      { change, ring, tokenPrefix, now: Date.now },
+      { first: !args.includes('--force') },
+    )
+    if (token === null) {
       throw new Error(
         'There are tokens already, so this is not the first. To make an admin token all the same: --force',
       )
     }
-    const change = createChange({ db: store.changes, replicas: null, forget: () => {} })
-    const token = await makeAdminToken(change, ring, config.tokenPrefix, new Date())
     process.stdout.write(`${token}\n`)
     process.stderr.write('This is the admin token. It is not shown again.\n')
   } finally {

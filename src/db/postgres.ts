@@ -14,12 +14,14 @@ pg.types.setTypeParser(pg.types.builtins.INT8, Number)
 
 // Deadlines are the client's: a frozen server enforces none (measured, reliability §0).
 const connectMs = 1_000
+/** Lists and new tokens may wait for a connection; a check or a revoke has its own. */
+const patientMs = 3_000
 const checkMs = 800
 const changeMs = 5_000
 
 /** @throws Error saying what to change when the server must not be used */
 export async function openPostgres(url: string): Promise<Store> {
-  const general = pool(url, 6, changeMs)
+  const general = pool(url, 8, changeMs, 0, patientMs)
   // Kept open, so that a revoke and a check find a connection even when the server has none to give any more.
   const changes = pool(url, 3, changeMs, 1)
   const checks = pool(url, 2, checkMs, 1)
@@ -66,12 +68,12 @@ function preparedRead(pool: pg.Pool): PreparedRead {
   }
 }
 
-function pool(url: string, max: number, deadlineMs: number, min = 0): pg.Pool {
+function pool(url: string, max: number, deadlineMs: number, min = 0, waitMs = connectMs): pg.Pool {
   const one = new pg.Pool({
     connectionString: url,
     max,
     min,
-    connectionTimeoutMillis: connectMs,
+    connectionTimeoutMillis: waitMs,
     query_timeout: deadlineMs,
     statement_timeout: deadlineMs,
     idle_in_transaction_session_timeout: 10_000,

@@ -35,8 +35,6 @@ export type Replicas = {
   server(): string | null
   /** The database's clock, carried on by the monotonic one. Epoch milliseconds. */
   now(): number
-  /** For readiness and metrics. */
-  readonly others: number
   stop(): Promise<void>
 }
 
@@ -287,9 +285,6 @@ export function createReplicas(dependencies: ReplicaDependencies): Replicas {
     },
     server: () => server,
     now: () => (clockOffset === null ? Date.now() : Math.round(monotonic() + clockOffset)),
-    get others() {
-      return heard.size
-    },
     async stop() {
       clearInterval(beating)
       if (hurry) clearTimeout(hurry)

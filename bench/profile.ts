@@ -38,23 +38,27 @@ const keys = secrets.map((secret) => {
   digester.into(secret, words)
   return words.slice()
 })
-const known: Facts[] = keys.map((key) => store.read(store.find(key)))
+const slots = keys.map((key) => store.find(key))
+const known: Facts[] = slots.map((slot) => store.read(slot))
 const bodies = secrets.map((secret) => `token=${secret}`)
 
 const shape = secretShape(['lk'])
-const usage = createUsage(undefined as never, Date.now)
+const usage = createUsage(undefined as never, store, Date.now)
 const metrics = createMetrics('bench')
 const clientSecret = newClientSecret()
 const credentials = createCredentials(await storeWith(clientSecret), Buffer.alloc(32, 1))
 const newRequestId = requestIds(now)
 const basic = `Basic ${Buffer.from(`posts:${clientSecret}`).toString('base64')}`
-const recalled = (secret: string): Facts | null => {
-  digester.into(secret, words)
-  const slot = store.find(words)
-  return slot >= 0 ? store.read(slot) : null
+const facts = {
+  slotOf: (secret: string) => {
+    digester.into(secret, words)
+    return store.find(words)
+  },
+  at: store.read,
+  read: () => null,
 }
-const verify = createVerify({ factsOf: recalled, note: usage.note, now: Date.now })
-const bare = createVerify({ factsOf: recalled, note: () => {}, now: Date.now })
+const verify = createVerify({ facts, note: usage.note, now: Date.now })
+const bare = createVerify({ facts, note: () => {}, now: Date.now })
 
 const headers = { 'x-request-id': undefined }
 const parts: [string, (i: number) => unknown][] = [
@@ -65,7 +69,7 @@ const parts: [string, (i: number) => unknown][] = [
   ['memory: find', (i) => store.find(keys[i]!)],
   ['memory: find + read', (i) => store.read(store.find(keys[i]!))],
   ['policy: judge', (i) => judge(known[i]!, question, now)],
-  ['usage: note', (i) => usage.note({ active: true, facts: known[i]! }, question, now, undefined)],
+  ['usage: note', (i) => usage.note({ active: true, facts: known[i]! }, question, now, undefined, slots[i]!)],
   ['verify without usage (digest … judge)', (i) => bare(secrets[i]!, question)],
   ['verify (digest … note)', (i) => verify(secrets[i]!, question)],
   [

@@ -104,7 +104,7 @@ async function bringUp(
   await replicas?.ready()
 
   const now = options.now ?? replicas?.now ?? Date.now
-  const usage = createUsage(db, now)
+  const usage = createUsage(db, truth.uses, now)
   const logged = (err: Error) => logger.warn({ err }, 'usage could not be written; it is kept')
   const flushing = setInterval(() => usage.flush().catch(logged), flushEveryMs).unref()
   const flushUsage = () => usage.flushAll().catch(logged)
@@ -112,7 +112,7 @@ async function bringUp(
 
   const change = createChange({ db: store.changes, replicas, forget: truth.forget })
   const add = createChange({ db, replicas, forget: truth.forget })
-  const verify = createVerify({ factsOf: facts.factsOf, note: usage.note, now })
+  const verify = createVerify({ facts, note: usage.note, now })
   const bootstrap = { change, ring, tokenPrefix: config.tokenPrefix, now }
   if (store.engine === 'embedded') {
     await makeAdminToken(bootstrap, {

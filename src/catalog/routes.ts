@@ -96,7 +96,10 @@ export function catalogRoutes(
       }
       const kind = problems[code as ProblemCode]
       if (!request.headers.accept?.includes('text/html')) return { code, ...kind }
-      return reply.type('text/html; charset=utf-8').send(problemPage(code, kind) as never)
+      return reply
+        .header('content-security-policy', "default-src 'none'; frame-ancestors 'none'")
+        .type('text/html; charset=utf-8')
+        .send(problemPage(code, kind) as never)
     },
   })
 }

@@ -38,12 +38,9 @@ export function createForwardAuth({ verify, onChecked }: ForwardAuthDependencies
     // Which scopes are needed is not known, so none would do.
     if (asked.scopes === null) return refused(403, challenge)
     const { scopes, service, team } = asked
-    const asker: Asker = service ? { kind: 'service', ...service, checksIp: false } : unregistered
-    const verdict = verify(
-      given.secret,
-      { asker, clientIp: from.address, requiredScopes: scopes, team },
-      agent,
-    )
+    const asker = service ? askerOf(service) : unregistered
+    const question = { asker, clientIp: from.address, requiredScopes: scopes, team }
+    const verdict = verify(given.secret, question, agent)
     const answer = (settled: Verdict) => {
       onChecked(settled.active)
       return settled.active ? passed(settled.facts) : refusedFor(settled, scopes)
@@ -53,6 +50,8 @@ export function createForwardAuth({ verify, onChecked }: ForwardAuthDependencies
 }
 
 const unregistered: Asker = { kind: 'unregistered' }
+/** The gateway is asked for an address, so none is left for the service to check. */
+const askerOf = ({ id }: ServiceIdentity): Asker => ({ kind: 'service', id, checksIp: false })
 const challenge = 'Bearer realm="latchkey"'
 const invalidRequest = `${challenge}, error="invalid_request"`
 const invalidToken = `${challenge}, error="invalid_token"`

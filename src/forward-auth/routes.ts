@@ -9,7 +9,7 @@ import type { App } from '../http/server.ts'
 import type { ServiceIdentity } from '../identity/credentials.ts'
 import type { Range } from '../policy/network.ts'
 import { scopePattern } from '../policy/scopes.ts'
-import type { Asked, ForwardAuth, Passing } from './forward-auth.ts'
+import type { Asked, ForwardAuth } from './forward-auth.ts'
 
 export type ForwardAuthRouteDependencies = {
   readonly forwardAuth: ForwardAuth
@@ -84,22 +84,22 @@ function createAnswer({ forwardAuth, serviceById, trustedProxies, onTrouble }: F
     onTrouble(error)
     return unavailable
   }
+  const answerFor = (request: IncomingMessage, asked: AskedById, service: ServiceIdentity | null) => {
+    const answer = forwardAuth({
+      authorization: request.headers.authorization,
+      asked: { scopes: asked.scopes, service, team: asked.team },
+      from: clientIp(request, trustedProxies),
+      agent: request.headers['user-agent'],
+    })
+    return answer instanceof Promise ? answer.catch(trouble) : answer
+  }
   return (request: IncomingMessage): LaneAnswer | Promise<LaneAnswer> => {
     try {
       const asked = askedIn(request.url ?? '')
       if (asked === null) return denied
-      const passing: Omit<Passing, 'asked'> = {
-        authorization: request.headers.authorization,
-        from: clientIp(request, trustedProxies),
-        agent: request.headers['user-agent'],
-      }
-      const { serviceId, ...rest } = asked
-      if (serviceId === null) {
-        const answer = forwardAuth({ ...passing, asked: { ...rest, service: null } })
-        return answer instanceof Promise ? answer.catch(trouble) : answer
-      }
-      return serviceById(serviceId)
-        .then((service) => (service ? forwardAuth({ ...passing, asked: { ...rest, service } }) : denied))
+      if (asked.serviceId === null) return answerFor(request, asked, null)
+      return serviceById(asked.serviceId)
+        .then((service) => (service ? answerFor(request, asked, service) : denied))
         .catch(trouble)
     } catch (error) {
       return trouble(error as Error)
@@ -111,10 +111,16 @@ type AskedById = Omit<Asked, 'service'> & { readonly serviceId: string | null }
 
 /** The query is the gateway's configuration, so the same few come again and again. */
 const known = new Map<string, AskedById | null>()
+let last: { readonly url: string; readonly asked: AskedById | null } = { url: '', asked: null }
 const oneScope = new RegExp(scopePattern)
 
 /** null: it cannot be read, so nothing may pass. */
 function askedIn(url: string): AskedById | null {
+  if (url !== last.url) last = { url, asked: askedInQuery(url) }
+  return last.asked
+}
+
+function askedInQuery(url: string): AskedById | null {
   const at = url.indexOf('?')
   const text = at < 0 ? '' : url.slice(at + 1)
   let asked = known.get(text)

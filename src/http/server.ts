@@ -107,7 +107,10 @@ export function createServer({ issuer, logger, metrics, now, isStopping, lanes }
     done()
   })
   app.setErrorHandler((error: FastifyError, request, reply) => {
-    const problem = asProblem(error, error.validationContext ?? '')
+    const problem =
+      error.code === 'FST_ERR_CTP_BODY_TOO_LARGE'
+        ? tooLarge(request.routeOptions.bodyLimit)
+        : asProblem(error, error.validationContext ?? '')
     if (problem.status >= 500) request.log.error({ err: error, req: request }, 'request failed')
     sendProblem(problem, issuer, request, reply)
   })
@@ -131,12 +134,10 @@ function acceptEmptyJson(app: App): void {
   })
 }
 
-/** Written once, not per request. The API answers data, so a browser is told to do nothing with it. */
+/** Written once, not per request, and few: each costs a check some percent. Pages bring what browsers need to be told. */
 function answerHeaders(issuer: string): Record<string, string> {
   return {
     'cache-control': 'no-store',
-    'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
-    'referrer-policy': 'no-referrer',
     'x-content-type-options': 'nosniff',
     ...(issuer.startsWith('https:') && { 'strict-transport-security': 'max-age=31536000' }),
   }
@@ -172,12 +173,15 @@ const ofFastify: Record<string, [ProblemCode, string]> = {
   FST_ERR_CTP_INVALID_JSON_BODY: ['malformed-request', 'The body is not JSON.'],
   FST_ERR_CTP_EMPTY_JSON_BODY: ['malformed-request', 'The body is empty; send a JSON object.'],
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: ['malformed-request', 'Content-Length is not the length of the body.'],
-  FST_ERR_CTP_BODY_TOO_LARGE: ['too-large', `The body is larger than ${bodyLimitBytes / 1024} KiB.`],
+  FST_ERR_CTP_BODY_TOO_LARGE: ['too-large', 'The body is larger than this endpoint takes.'],
   FST_ERR_CTP_INVALID_MEDIA_TYPE: [
     'unsupported-media-type',
     'Send the body as the content type this endpoint takes.',
   ],
 }
+
+const tooLarge = (limitBytes = bodyLimitBytes) =>
+  new Problem('too-large', `The body is larger than ${limitBytes / 1024} KiB.`)
 
 /** SQLSTATE classes (and socket errors) that mean "not now" rather than "we erred". */
 const outOfReach = /^(08|53|57P|40001|40P01|ECONN|ETIMEDOUT|EPIPE|ENOTFOUND|EAI_AGAIN)/

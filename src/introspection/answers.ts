@@ -10,7 +10,7 @@ export const inactiveAnswer = '{"active":false}'
 export function introspectionAnswer(verdict: Verdict, asker: Asker, issuer: string): string {
   if (!verdict.active) return inactiveAnswer
   const { facts } = verdict
-  const subject = JSON.stringify(facts.subject)
+  const subject = quoted(facts.subject)
   const end = endOf(facts)
   // Put together by hand: it costs a fifth of JSON.stringify on the whole, and this is the hottest line there is.
   return `{"active":true${scopeMember(facts.scopes)},"client_id":"${facts.tokenId}","username":${subject},"token_type":"Bearer"${
@@ -18,7 +18,7 @@ export function introspectionAnswer(verdict: Verdict, asker: Asker, issuer: stri
   },"iat":${Math.floor(facts.createdAt / 1000)},"sub":${subject}${
     facts.audience.length > 0 ? `,"aud":${JSON.stringify(facts.audience)}` : ''
   },"iss":${quoted(issuer)},"jti":"${facts.tokenId}","token_kind":"${facts.type}"${
-    facts.team === null ? '' : `,"team":${JSON.stringify(facts.team)}`
+    facts.team === null ? '' : `,"team":${quoted(facts.team)}`
   }${rangesMember(facts, asker)}}`
 }
 
@@ -35,13 +35,8 @@ function scopeMember(scopes: readonly string[]): string {
   return member
 }
 
-let lastQuoted = { text: '', quoted: '""' }
-
-/** There is one issuer. */
-function quoted(text: string): string {
-  if (lastQuoted.text !== text) lastQuoted = { text, quoted: JSON.stringify(text) }
-  return lastQuoted.quoted
-}
+/** As JSON (RFC 8259 §7); nearly all text needs no escape, and asking costs a tenth of JSON.stringify. */
+const quoted = (text: string) => (/^[ !#-[\]-~]*$/.test(text) ? `"${text}"` : JSON.stringify(text))
 
 /** For a service that compares addresses itself; others were judged by client_ip and need not know. */
 function rangesMember({ ranges }: Facts, asker: Asker): string {

@@ -57,7 +57,11 @@ const principals = new WeakMap<ServiceIdentity, ServicePrincipal>()
 function principalOf(service: ServiceIdentity): ServicePrincipal {
   let principal = principals.get(service)
   if (!principal) {
-    principal = { kind: 'service', service, asker: { kind: 'service', ...service } }
+    principal = {
+      kind: 'service',
+      service,
+      asker: { kind: 'service', id: service.id, checksIp: service.checksIp },
+    }
     principals.set(service, principal)
   }
   return principal

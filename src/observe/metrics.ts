@@ -18,7 +18,15 @@ export function createMetrics(version: string) {
     'Duration of HTTP requests, by route template.',
     seconds,
   )
-  const durations = new Map<string, Series>()
+  // Level by level: one key for all three would have to be put together and hashed at each request.
+  const durations = new Map<string | undefined, Map<string, Map<number, Series>>>()
+  const seriesAt = (method: string, route: string | undefined, status: number): Series => {
+    const byStatus = made(made(durations, route, newMap), method, newMap)
+    return made(byStatus, status, () => {
+      const labels = { http_request_method: method, http_response_status_code: status }
+      return durationOf(route === undefined ? labels : { ...labels, http_route: route })
+    })
+  }
   const checks = new Map<string, { labels: Record<string, string>; count: number }>()
   new Counter({
     name: 'latchkey_checks_total',
@@ -50,14 +58,19 @@ export function createMetrics(version: string) {
     observe(method: string, route: string | undefined, status: number, elapsedSeconds: number) {
       // Methods are the caller's to choose; only the usual ones become series of their own.
       const known = methods.has(method) ? method : '_OTHER'
-      const key = `${known} ${status} ${route}`
-      let series = durations.get(key)
-      if (!series) {
-        const labels = { http_request_method: known, http_response_status_code: status }
-        series = durationOf(route === undefined ? labels : { ...labels, http_route: route })
-        durations.set(key, series)
-      }
-      series.observe(elapsedSeconds)
+      seriesAt(known, route, status).observe(elapsedSeconds)
     },
   }
+}
+
+const newMap = () => new Map<never, never>()
+
+/** What the map has under this key, made when it is missing. */
+function made<K, V>(map: Map<K, V>, key: K, make: () => V): V {
+  let value = map.get(key)
+  if (value === undefined) {
+    value = make()
+    map.set(key, value)
+  }
+  return value
 }

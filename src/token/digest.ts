@@ -26,23 +26,28 @@ export function createDigester(key: Buffer): Digester {
     into(secret, words) {
       const { length } = secret
       if (length > longest) throw new RangeError('The secret is too long')
-      state.set(inner)
+      copy(inner, state)
       let at = 0
       for (; length - at >= blockBytes; at += blockBytes) {
         for (let word = 0; word < 16; word++) schedule[word] = bigEndian(secret, at + word * 4)
         compress(state, schedule)
       }
       lastBlocks(secret, at, state, schedule)
-      schedule.set(state)
-      state.set(outer)
+      copy(state, schedule)
+      copy(outer, state)
       // Eight words of the inner hash, the end mark, and the length of key block and hash together in bits.
       schedule[8] = 0x80000000 | 0
-      schedule.fill(0, 9, 15)
+      for (let word = 9; word < 15; word++) schedule[word] = 0
       schedule[15] = (blockBytes + 32) * 8
       compress(state, schedule)
       for (let word = 0; word < 8; word++) words[word] = swapped(state[word]!)
     },
   }
+}
+
+/** Eight words; `set` and `fill` leave compiled code for it, which costs more than the words. */
+function copy(from: Int32Array, to: Int32Array): void {
+  for (let word = 0; word < 8; word++) to[word] = from[word]!
 }
 
 /** The rest of the message, its end mark and its length: one block, or two when the length does not fit any more. */

@@ -13,8 +13,11 @@ import type { FactStore } from './memory/store.ts'
 import type { Sabotage } from './replicas.ts'
 
 export type FactsSource = {
-  /** null: no such token. A promise only when something must be waited for; rejects with Problem unavailable. */
-  factsOf(secret: string): Facts | null | Promise<Facts | null>
+  /** Where memory has the facts, if it may be believed now; -1: it has not, or may not. Good until control is given up. */
+  slotOf(secret: string): number
+  at(slot: number): Facts
+  /** For what memory does not have. null, at once: it is no secret of ours. Rejects with Problem unavailable. */
+  read(secret: string): null | Promise<Facts | null>
   forget(what: readonly Invalidation[]): void
   forgetAll(): void
   /** Takes facts that were read for no request, as far as they are still true. @param mark from before the read */
@@ -47,13 +50,13 @@ export function createFactsSource(dependencies: FactsDependencies): FactsSource 
   const unknown = new LRUCache<string, true>({ max: unknownKept, ttl: unknownMs, perf: { now: monotonic } })
   const words = new Int32Array(8)
 
-  function recalled(secret: string): Facts | undefined {
+  function slotIn(secret: string): number {
     for (const digester of ring.digesters) {
       digester.into(secret, words)
       const slot = memory.find(words)
-      if (slot >= 0) return memory.read(slot)
+      if (slot >= 0) return slot
     }
-    return undefined
+    return -1
   }
 
   async function read(secret: string): Promise<Facts | null> {
@@ -61,8 +64,8 @@ export function createFactsSource(dependencies: FactsDependencies): FactsSource 
     const key = digests[0]!.toString('latin1')
     for (let tries = 1; ; tries++) {
       if (!(await lease.wait())) throw unavailable()
-      const known = recalled(secret)
-      if (known) return known
+      const slot = slotIn(secret)
+      if (slot >= 0) return memory.read(slot)
       if (unknown.has(key)) return null
       const mark = fence.mark()
       const facts = await flights.read(key, digests)
@@ -85,11 +88,10 @@ export function createFactsSource(dependencies: FactsDependencies): FactsSource 
   }
 
   return {
-    factsOf(secret) {
-      // What is in memory was of the right shape once; everything else is looked at before the database is asked.
-      if (!couldBe.test(secret)) return null
-      return (lease.holds() ? recalled(secret) : undefined) ?? (shape(secret) ? read(secret) : null)
-    },
+    // What is in memory was of the right shape once; everything else is looked at before the database is asked.
+    slotOf: (secret) => (couldBe.test(secret) && lease.holds() ? slotIn(secret) : -1),
+    at: memory.read,
+    read: (secret) => (couldBe.test(secret) && shape(secret) ? read(secret) : null),
     forget(what) {
       for (const one of what) {
         fence.raise(one)

@@ -12,7 +12,7 @@ import { createFeed, type Feed } from './feed.ts'
 import { createFence } from './fence.ts'
 import { createLease, type Lease, soleLease } from './lease.ts'
 import { createLookup } from './lookup.ts'
-import { createFactStore } from './memory/store.ts'
+import { createFactStore, type FactStore } from './memory/store.ts'
 import { createReplicas, type Replicas, type Sabotage } from './replicas.ts'
 import { warmUp } from './warm.ts'
 
@@ -20,6 +20,8 @@ export type Truth = {
   readonly lease: Lease
   readonly replicas: Replicas | null
   readonly facts: FactsSource
+  /** Uses are counted beside the facts. */
+  readonly uses: Pick<FactStore, 'countUse' | 'areNew' | 'takeUses'>
   readonly feed: Feed
   readonly forget: (what: readonly Invalidation[]) => void
   /** Loads live tokens until memory is full; resolves with how many. */
@@ -97,5 +99,5 @@ export function createTruth(
     })
   // With other replicas, a change of our own comes round like theirs, and is told to listeners then, once.
   const forget = replicas ? forgetHere : onForget
-  return { lease, replicas, facts, feed, forget, warm, monotonic }
+  return { lease, replicas, facts, uses: memory, feed, forget, warm, monotonic }
 }

@@ -1,6 +1,7 @@
 // The one way from a secret to a Verdict, for every door: facts (memory, else shape and database) → policy.
 import type { Facts } from '../policy/facts.ts'
 import { judge, type Question, unknownToken, type Verdict } from '../policy/judge.ts'
+import type { FactsSource } from './facts.ts'
 
 /**
  * A promise only when the facts are not in memory. Rejects when they cannot be known now.
@@ -9,25 +10,31 @@ import { judge, type Question, unknownToken, type Verdict } from '../policy/judg
 export type Verify = (secret: string, question: Question, agent?: string) => Verdict | Promise<Verdict>
 
 export type VerifyDependencies = {
-  /** null: no such token. */
-  readonly factsOf: (secret: string) => Facts | null | Promise<Facts | null>
-  readonly note: (verdict: Verdict, question: Question, at: number, agent: string | undefined) => void
+  readonly facts: Pick<FactsSource, 'slotOf' | 'at' | 'read'>
+  /** @param slot where memory has the facts; -1: it has not */
+  readonly note: (
+    verdict: Verdict,
+    question: Question,
+    at: number,
+    agent: string | undefined,
+    slot: number,
+  ) => void
   /** Epoch milliseconds. */
   readonly now: () => number
 }
 
-export function createVerify({ factsOf, note, now }: VerifyDependencies): Verify {
-  const judged = (facts: Facts | null, question: Question, agent: string | undefined): Verdict => {
-    if (facts === null) return unknownToken
+export function createVerify({ facts, note, now }: VerifyDependencies): Verify {
+  const judged = (known: Facts, slot: number, question: Question, agent: string | undefined): Verdict => {
     const at = now()
-    const verdict = judge(facts, question, at)
-    note(verdict, question, at, agent)
+    const verdict = judge(known, question, at)
+    note(verdict, question, at, agent, slot)
     return verdict
   }
   return (secret, question, agent) => {
-    const facts = factsOf(secret)
-    return facts instanceof Promise
-      ? facts.then((read) => judged(read, question, agent))
-      : judged(facts, question, agent)
+    const slot = facts.slotOf(secret)
+    if (slot >= 0) return judged(facts.at(slot), slot, question, agent)
+    const reading = facts.read(secret)
+    if (reading === null) return unknownToken
+    return reading.then((read) => (read === null ? unknownToken : judged(read, -1, question, agent)))
   }
 }

@@ -1,5 +1,6 @@
 // What scenarios stand on: one real PostgreSQL with fsync on, a healthy cluster that they share, clusters of their own
 // when a guard is taken away, and the shape of what they tell.
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Sabotage } from '../../src/verify/replicas.ts'
 import { sharedServer } from '../helpers/databases.ts'
 import { type PostgresServer, startPostgres } from '../helpers/postgres-server.ts'
@@ -106,8 +107,22 @@ export async function startHarness(): Promise<Harness> {
     },
     after: (undo) => void undoing.push(undo),
     async close() {
-      for (const undo of undoing.reverse()) await undo().catch((error) => console.error(error))
+      for (const undo of undoing.reverse()) await inTime(undo).catch((error) => console.error(error))
     },
+  }
+}
+
+/** What does not come to its end is named, so that a run that hangs says where. */
+async function inTime(undo: () => Promise<unknown>): Promise<void> {
+  const late = new AbortController()
+  const tooLate = sleep(30_000, undefined, { signal: late.signal, ref: false }).then(() => {
+    throw new Error(`not undone after 30 s: ${undo}; open: ${process.getActiveResourcesInfo()}`)
+  })
+  tooLate.catch(() => {})
+  try {
+    await Promise.race([undo(), tooLate])
+  } finally {
+    late.abort()
   }
 }
 

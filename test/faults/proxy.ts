@@ -97,7 +97,11 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const modeFor = (connection: Connection): Mode =>
     choices.findLast(({ predicate }) => predicate(connection))?.mode ?? everything
 
+  // For good: a scenario that still heals something must not bring the port back, which would keep the process alive.
+  let stopped = false
+
   function accept(client: net.Socket): void {
+    if (stopped) return void client.destroy()
     const link: Link = openLink(nextId++, client, options, {
       onClientData(bytes) {
         options.onClientData?.(link.connection, bytes)
@@ -118,7 +122,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     turn = turn
       .catch(() => {})
       .then(async () => {
-        if (wanted) server ??= await listen(port, accept)
+        if (wanted && !stopped) server ??= await listen(port, accept)
         else {
           server?.close()
           server = null
@@ -151,6 +155,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     },
     connections: () => [...links].map((link) => link.connection),
     async stop() {
+      stopped = true
       await setListening(false)
       for (const link of [...links]) link.destroy()
     },

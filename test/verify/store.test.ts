@@ -445,3 +445,55 @@ t.test('subjects keep their text and numbers through evacuations, within twice w
   const live = [...alive.keys()].reduce((sum, one) => sum + 6 + Buffer.byteLength(one, 'utf16le'), 0)
   t.ok(pool.bytes < 2 * live + 65_536 * 2 + 20_000 * 20, `${pool.bytes} bytes for ${live}`)
 })
+
+t.test('every use that was counted is taken once, whatever becomes of the record meanwhile', async () => {
+  const use = fc.oneof(
+    { weight: 6, arbitrary: fc.record({ do: fc.constant('use'), key }) },
+    { weight: 6, arbitrary: fc.record({ do: fc.constant('set'), key, facts }) },
+    { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('delete', 'take', 'clear'), key }) },
+  ) as fc.Arbitrary<{ do: 'use' | 'set' | 'delete' | 'take' | 'clear'; key: Key; facts: Facts }>
+  fc.assert(
+    fc.property(fc.array(use, { maxLength: 60 }), fc.integer({ min: 1, max: 4 }), (steps, most) => {
+      const store = createFactStore({ capacity: 8 })
+      const counted = new Map<string, number>()
+      const taken = new Map<string, number>()
+      const add = (map: Map<string, number>, id: string, count: number) =>
+        map.set(id, (map.get(id) ?? 0) + count)
+      let now = 1_800_000_000_000
+      const take = () => {
+        const uses = store.takeUses(most, now)
+        if (uses.length > most) throw new Error(`${uses.length} are more than ${most}`)
+        for (const { tokenId, count, at } of uses) {
+          add(taken, tokenId, count)
+          if (at > now || at <= now - 60) throw new Error(`${at} is not within the last steps of ${now}`)
+        }
+        return uses.length
+      }
+      for (const one of steps) {
+        now += 1
+        const slot = store.find(one.key)
+        if (one.do === 'set') store.set(one.key, one.facts)
+        else if (one.do === 'delete') store.delete(one.key)
+        else if (one.do === 'clear') store.clear()
+        else if (one.do === 'take') take()
+        else if (slot >= 0) {
+          store.countUse(slot, now)
+          add(counted, store.tokenId(slot), 1)
+        }
+      }
+      while (take() > 0);
+      return isDeepStrictEqual([...taken].sort(), [...counted].sort())
+    }),
+    { numRuns: 2_000 },
+  )
+})
+
+t.test('circumstances are news once, and again when others came between', async (t) => {
+  const store = createFactStore({ capacity: 8 })
+  store.set(keys[0]!, fc.sample(facts, 1)[0]!)
+  const slot = store.find(keys[0]!)
+  t.same(
+    [7, 7, 9, 7, 7].map((one) => store.areNew(slot, one)),
+    [true, false, true, true, false],
+  )
+})

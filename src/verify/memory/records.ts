@@ -22,10 +22,15 @@ const TIMES = 14
 /** The grant in the lower 24 bits, then the flags. */
 const GRANT = 15
 
-// Two words apart from the record: looking for all tokens of a subject reads 8 bytes for each instead of 64.
-const LINKS_BITS = 1
+// Apart from the record: looking for all tokens of a subject reads 20 bytes for each instead of 64; and what is counted
+// at each use lies beside what is read then.
+const LINKS = 5
 const SUBJECT = 0
 const ORIGIN = 1
+const USES = 2
+/** The lower 32 bits of epoch milliseconds: 49 days, for what is taken within seconds. */
+const USED_AT = 3
+const CIRCUMSTANCES = 4
 
 const TYPE_SHIFT = 24
 const STATE_SHIFT = 26
@@ -52,14 +57,14 @@ export class Records {
   }
 
   get bytes(): number {
-    return this.#words.length * CHUNK * (64 + 8)
+    return this.#words.length * CHUNK * (64 + LINKS * 4)
   }
 
   /** Adds a slot at the end; its content is to be written. */
   grow(): number {
     if (this.#size === this.#words.length << CHUNK_BITS) {
       this.#words.push(new Int32Array(CHUNK << RECORD_BITS))
-      this.#links.push(new Int32Array(CHUNK << LINKS_BITS))
+      this.#links.push(new Int32Array(CHUNK * LINKS))
     }
     return this.#size++
   }
@@ -93,12 +98,41 @@ export class Records {
     const links = this.#links[slot >>> CHUNK_BITS]!
     links[linkAt(slot) + SUBJECT] = references.subject
     links[linkAt(slot) + ORIGIN] = references.origin
+    links[linkAt(slot) + USES] = 0
+    links[linkAt(slot) + CIRCUMSTANCES] = 0
+  }
+
+  /** @param at epoch milliseconds @returns whether it is the first use since they were taken */
+  countUse(slot: number, at: number): boolean {
+    const links = this.#links[slot >>> CHUNK_BITS]!
+    const link = linkAt(slot)
+    links[link + USED_AT] = at
+    links[link + USES]! += 1
+    return links[link + USES] === 1
+  }
+
+  /** What was counted, which begins anew. @param now not before the last use */
+  takeUses(slot: number, now: number): { count: number; at: number } {
+    const links = this.#links[slot >>> CHUNK_BITS]!
+    const link = linkAt(slot)
+    const count = links[link + USES]!
+    links[link + USES] = 0
+    return { count, at: now - ((now - links[link + USED_AT]!) >>> 0) }
+  }
+
+  /** Puts down under what circumstances it is used; says whether that is news. */
+  areNew(slot: number, circumstances: number): boolean {
+    const links = this.#links[slot >>> CHUNK_BITS]!
+    const link = linkAt(slot) + CIRCUMSTANCES
+    if (links[link] === circumstances) return false
+    links[link] = circumstances
+    return true
   }
 
   copy(from: number, to: number): void {
     this.#wordsOf(to).set(this.#wordsOf(from).subarray(wordAt(from), wordAt(from) + 16), wordAt(to))
     const links = this.#links[from >>> CHUNK_BITS]!
-    this.#links[to >>> CHUNK_BITS]!.set(links.subarray(linkAt(from), linkAt(from) + 2), linkAt(to))
+    this.#links[to >>> CHUNK_BITS]!.set(links.subarray(linkAt(from), linkAt(from) + LINKS), linkAt(to))
     const endsAt = this.#ends.get(from)
     if (endsAt === undefined) this.#ends.delete(to)
     else this.#ends.set(to, endsAt)
@@ -217,5 +251,5 @@ function byCode<Name extends string>(codes: Record<Name, number>): readonly Name
 }
 
 const wordAt = (slot: number) => (slot & (CHUNK - 1)) << RECORD_BITS
-const linkAt = (slot: number) => (slot & (CHUNK - 1)) << LINKS_BITS
+const linkAt = (slot: number) => (slot & (CHUNK - 1)) * LINKS
 const high = (time: number) => Math.floor(time / 2 ** 32)

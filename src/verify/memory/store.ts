@@ -25,6 +25,8 @@ type Origin = { readonly team: string | null; readonly ranges: readonly string[]
  * A slot is where a record lies *now*, not a handle: the next `set` or delete may put another record there. Take
  * what you need before you give up control; never keep a slot across an `await`.
  */
+export type Uses = { readonly tokenId: string; readonly count: number; readonly at: number }
+
 export type FactStore = {
   /** The slot of this key, or -1. Counts as a use. */
   find(key: Key): number
@@ -43,6 +45,12 @@ export type FactStore = {
   expireAt(slot: number): number | null
   endsAt(slot: number): number | null
   state(slot: number): Facts['state']
+  /** @param at epoch milliseconds */
+  countUse(slot: number, at: number): void
+  /** Whether it was last used under others. @param circumstances a number for them, 32 bits, not 0 */
+  areNew(slot: number, circumstances: number): boolean
+  /** What was counted, of at most so many tokens; what was longest ago counted first comes first. @param now epoch milliseconds */
+  takeUses(most: number, now: number): Uses[]
   /** Throws a RangeError, and changes nothing, for facts that would not read back exactly as they were given. */
   set(key: Key, facts: Facts): void
   delete(key: Key): boolean
@@ -71,6 +79,11 @@ export function createFactStore({ capacity }: { capacity: number }): FactStore {
   const origins = new Interned<Origin>()
   const clock = new Clock(capacity)
   const idWords = new Int32Array(4)
+  // Slots with uses to take. A record may have moved or gone since: what is there now has its own count.
+  let used: number[] = []
+  // Of records that had to go before their uses were taken.
+  const orphaned: Uses[] = []
+  let lastUse = 0
 
   const grant = (slot: number): Grant => grants.value(records.grant(slot))
   const origin = (slot: number): Origin => origins.value(records.origin(slot))
@@ -106,9 +119,15 @@ export function createFactStore({ capacity }: { capacity: number }): FactStore {
     const [keyHash, tokenIdHash] = [records.keyHash(slot), records.tokenIdHash(slot)]
     byKey.of(keyHash).remove(slot, keyHash)
     byTokenId.of(tokenIdHash).remove(slot, tokenIdHash)
+    keepUses(slot)
     subjects.release(records.subject(slot))
     grants.release(records.grant(slot))
     origins.release(records.origin(slot))
+  }
+
+  function keepUses(slot: number): void {
+    const { count, at } = records.takeUses(slot, lastUse)
+    if (count > 0 && orphaned.length < capacity) orphaned.push({ tokenId: records.tokenId(slot), count, at })
   }
 
   /** The last record fills the gap, so that records stay dense, and memory can be given back. */
@@ -120,6 +139,7 @@ export function createFactStore({ capacity }: { capacity: number }): FactStore {
       byKey.of(keyHash).move(last, slot, keyHash)
       byTokenId.of(tokenIdHash).move(last, slot, tokenIdHash)
       records.copy(last, slot)
+      used.push(slot)
     }
     clock.move(last, slot)
     records.shrink()
@@ -179,6 +199,22 @@ export function createFactStore({ capacity }: { capacity: number }): FactStore {
     expireAt: (slot) => records.expireAt(slot),
     endsAt: (slot) => records.endsAt(slot),
     state: (slot) => records.state(slot),
+    countUse(slot, at) {
+      lastUse = at
+      if (records.countUse(slot, at)) used.push(slot)
+    },
+    areNew: (slot, circumstances) => records.areNew(slot, circumstances),
+    takeUses(most, now) {
+      const taken = orphaned.splice(0, most)
+      let next = 0
+      for (; next < used.length && taken.length < most; next++) {
+        const slot = used[next]!
+        const { count, at } = slot < records.size ? records.takeUses(slot, now) : nothing
+        if (count > 0) taken.push({ tokenId: records.tokenId(slot), count, at })
+      }
+      used = used.slice(next)
+      return taken
+    },
     set,
     delete(key) {
       const slot = slotOf(key)
@@ -209,6 +245,8 @@ export function createFactStore({ capacity }: { capacity: number }): FactStore {
       return deleted
     },
     clear() {
+      for (const slot of used) if (slot < records.size) keepUses(slot)
+      used = []
       for (const part of [byKey, byTokenId, records, subjects, grants, origins, clock]) part.clear()
     },
     get size() {
@@ -223,6 +261,7 @@ export function createFactStore({ capacity }: { capacity: number }): FactStore {
   }
 }
 
+const nothing = { count: 0, at: 0 }
 const none: readonly string[] = Object.freeze([])
 
 /** A warm-up brings thousands in a row that share their very lists; their key is then the same string. */

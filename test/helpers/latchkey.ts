@@ -12,6 +12,12 @@ import { freshPglite } from './pglite-image.ts'
 export type Engine = 'pglite' | 'postgres'
 export const engines: readonly Engine[] = ['pglite', 'postgres']
 
+/** The hottest endpoints are answered in front of the router; the declared routes must say the same (http/lane.ts). */
+export const ways = [
+  { way: 'in front of the router', lanes: true },
+  { way: 'through the router', lanes: false },
+] as const
+
 /** `T` is what the caller expects the JSON to be; `any` by default, as a test asserts it anyway. */
 // biome-ignore lint/suspicious/noExplicitAny: see above
 export type Answer<T = any> = { status: number; headers: Headers; text: string; body: T }

@@ -57,8 +57,8 @@ const facts = {
   at: store.read,
   read: () => null,
 }
-const verify = createVerify({ facts, note: usage.note, now: Date.now })
-const bare = createVerify({ facts, note: () => {}, now: Date.now })
+const verify = createVerify({ facts, note: usage.note, noteFirstUse: () => {}, now: Date.now })
+const bare = createVerify({ facts, note: () => {}, noteFirstUse: () => {}, now: Date.now })
 
 const headers = { 'x-request-id': undefined }
 const parts: [string, (i: number) => unknown][] = [

@@ -3,6 +3,7 @@
 import { execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { parseArgs } from 'node:util'
+import { catalogFigures } from './catalog.ts'
 import { flood } from './flood.ts'
 import { forwardAuthVsFastify } from './forward-auth.ts'
 import { introspectVsFastify } from './introspection.ts'
@@ -40,6 +41,15 @@ const table: Record<string, Goal> = {
   floodQueries: { what: 'queries for 10 k invalid tokens a second', goal: '0' },
   floodValidP99Ratio: { what: 'p99 of valid ones meanwhile, for p99 before', goal: '≤ 2' },
   workers2Vs1: { what: 'two workers for one', goal: 'reported' },
+  forwardAuthCatalogVsFastify: {
+    what: 'forward-auth, scopes from 5,000 routes, for a bare GET',
+    goal: '≥ 0.85',
+  },
+  catalogMatchUs: { what: 'matching a request against 5,000 routes, µs', goal: 'reported' },
+  catalogPublishMs: { what: 'publishing 5,000 routes, ms', goal: 'reported' },
+  catalogRenderMs: { what: 'rendering their catalog, ms', goal: 'reported' },
+  catalogKb: { what: 'its size, KiB', goal: 'reported' },
+  catalogMb: { what: 'what it adds to a replica, MiB', goal: 'reported' },
   provisionVsFastify: { what: 'provisioning for a bare Fastify POST', goal: 'reported' },
 }
 type Figures = Record<string, Figure>
@@ -210,6 +220,8 @@ async function onFreshReplicas(
   attempt: Attempt,
 ): Promise<void> {
   const { slices, sliceMs } = size
+  const ofCatalog = Object.keys(table).filter((key) => /catalog/i.test(key))
+  await attempt(ofCatalog, () => catalogFigures(generator, world, size.pairs))
   await attempt(['missesVsPg'], async () => ({ missesVsPg: await missesVsPg(world, slices, sliceMs) }))
   await attempt(['floodQueries', 'floodValidP99Ratio'], () => flood(generator, world, slices, sliceMs))
   await attempt(['revokeP50Ms', 'revokeP99Ms'], async () => {

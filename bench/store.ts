@@ -212,6 +212,7 @@ function facts(i: number): Facts {
     createdAt,
     expireAt: i % 5 === 0 ? null : createdAt + 90 * DAY,
     endsAt: i % 50 === 1 ? createdAt + DAY : null,
+    endsVersion: null,
     state: 'active',
   }
 }

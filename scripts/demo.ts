@@ -1,32 +1,31 @@
 // `npm run demo`: starts Latchkey as anybody would, on a free port with a store that is thrown away, and does with it
-// what it is for. Prints what it did, line by line; the first answer that is not as promised ends it with exit 1.
+// what it is for, together with the example product. Prints what it did, line by line; the first answer that is not as
+// promised ends it with exit 1.
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { startProcess } from '../test/helpers/process.ts'
+import { type Product, registerProduct, startProduct } from '../test/helpers/product.ts'
+import { published, smallestSet, walkthrough } from './demo/product.ts'
+import {
+  type Answer,
+  type Call,
+  caller,
+  expect,
+  form,
+  type Made,
+  promised,
+  provision,
+  say,
+} from './demo/steps.ts'
 
-// The scopes of a payments product, as its manual groups them.
-const groups = {
-  Content: ['posts:read', 'posts:write', 'places:read', 'artifacts:write'],
-  Workspace: ['workspaces:run', 'workspaces:manage'],
-  Billing: ['billing:read', 'billing:checkout', 'billing:manage', 'payouts:manage', 'transfers:manage'],
-  Account: [
-    'notifications:read',
-    'notifications:write',
-    'memberships:manage',
-    'sharing:manage',
-    'webhooks:manage',
-  ],
-}
 const dayMs = 86_400_000
-
-// biome-ignore lint/suspicious/noExplicitAny: JSON of any shape; what matters of it is asserted
-type Answer = { status: number; headers: Headers; text: string; body: any }
 
 const folder = await mkdtemp(join(tmpdir(), 'latchkey-demo-'))
 try {
-  const latchkey = await startProcess({ cwd: folder, env: { LATCHKEY_TOKEN_PREFIX: 'gpx' } })
+  const env = { LATCHKEY_TOKEN_PREFIX: 'gpx', LATCHKEY_TRUSTED_PROXIES: '127.0.0.1, ::1' }
+  const latchkey = await startProcess({ cwd: folder, env })
   const admin = await readFile(join(folder, '.latchkey/admin-token'), 'utf8')
   await demo(latchkey.url, admin.trim()).finally(() => latchkey.stop())
 } catch (error) {
@@ -38,58 +37,33 @@ try {
 
 async function demo(url: string, admin: string): Promise<void> {
   say(`Latchkey is up at ${url}, its store in a temporary directory, its admin token in a file beside it`)
-  const call = caller(url, admin)
+  const settings = await registerProduct({ url, admin })
+  const product = await startProduct({ ...settings, LATCHKEY_TOKEN_PREFIX: 'gpx' })
+  await tour({ url, admin, product, clientSecret: settings['POSTS_CLIENT_SECRET']! }).finally(() =>
+    product.stop(),
+  )
+}
 
-  const service = await call('POST', '/api/v1/services', { id: 'product', name: 'A payments product' })
-  promised('registering a service', service, 200, { clientId: 'product' })
-  const basic = `Basic ${Buffer.from(`product:${service.body.clientSecret}`).toString('base64')}`
+type Site = {
+  readonly url: string
+  readonly admin: string
+  readonly product: Product
+  /** Of posts. */
+  readonly clientSecret: string
+}
+
+async function tour({ url, admin, product, clientSecret }: Site): Promise<void> {
+  const call = caller(url, admin)
+  const basic = `Basic ${Buffer.from(`posts:${clientSecret}`).toString('base64')}`
   const introspect = (
     token: string,
     more: Record<string, string> = {},
     authorization: string | null = basic,
   ) => form(url, '/oauth2/introspect', { token, ...more }, authorization)
-  const scopes = Object.values(groups).flat()
-  promised('declaring scopes', await call('PUT', '/api/v1/services/product/scopes', declaration()), 200)
-  say(
-    `registered the service "product", which declares ${scopes.length} scopes in ${Object.keys(groups).length} groups`,
-  )
 
-  const first = await provision(call, { name: 'walkthrough', subject: 'user_1', scopes: ['posts:read'] })
-  const catalog = await call('GET', '/api/programmatic/catalog', undefined, first.token)
-  const listed = catalog.body.scopeGroups.flatMap((group: { scopes: { name: string }[] }) => group.scopes)
-  expect(
-    'the catalog lists every scope',
-    scopes.every((name) => listed.some((one: { name: string }) => one.name === name)),
-  )
-  say(
-    `model 1: made ${first.hint}, and read the catalog: ${catalog.body.endpoints.length} endpoints, ${listed.length} scopes`,
-  )
-
-  const smallest = await provision(call, {
-    name: 'checkout links',
-    subject: 'user_1',
-    scopes: ['billing:checkout'],
-  })
-  expect('the token carries the product’s prefix', /^gpx_pat_[0-9A-Za-z]{36}$/.test(smallest.token))
-  const lacking = await call(
-    'POST',
-    '/api/v1/verify',
-    { token: smallest.token, requiredScopes: ['payouts:manage'] },
-    basic,
-  )
-  promised('a check for a scope it lacks', lacking, 200, {
-    valid: false,
-    code: 'missing_scope',
-    missingScopes: ['payouts:manage'],
-  })
-  const refused = await call('POST', '/api/v1/tokens', { name: 'more' }, smallest.token)
-  promised('a call beyond its scopes', refused, 403, {
-    code: 'insufficient-scope',
-    requiredScopes: ['tokens:write'],
-  })
-  say(
-    `model 2: made ${smallest.hint} for billing:checkout; refused payouts:manage, and with 403 what needs tokens:write`,
-  )
+  await published(call, product)
+  const first = await walkthrough(call, product)
+  await smallestSet(url, call, basic)
 
   const team = await qAndATokens(call, introspect)
   say(
@@ -150,7 +124,7 @@ async function demo(url: string, admin: string): Promise<void> {
   promised('and at introspection', await introspect(scanner.token), 200, { active: false })
   say(`model 5: made ${scanner.hint}, which never expires; revoked it, and its next request got 401`)
 
-  await introspectThreeWays(url, call, introspect, first, service.body.clientSecret)
+  await introspectThreeWays(url, call, introspect, first, clientSecret)
   say(
     `introspected ${first.hint} by Basic, by form and by Bearer: three equal answers; without credentials: 401`,
   )
@@ -166,27 +140,11 @@ async function demo(url: string, admin: string): Promise<void> {
   say(`read back from the audit log who did what to ${scanner.hint}: ${actions.reverse().join(', ')}`)
 }
 
-function declaration() {
-  return {
-    groups: Object.keys(groups).map((title) => ({ id: title.toLowerCase(), title })),
-    scopes: Object.entries(groups).flatMap(([group, names]) =>
-      names.map((name) => {
-        const implied = name.replace(/:(write|manage)$/, ':read')
-        const implies = implied !== name && names.includes(implied) ? [implied] : []
-        return { name, title: name.replace(':', ', '), group: group.toLowerCase(), implies }
-      }),
-    ),
-  }
-}
-
-type Call = ReturnType<typeof caller>
 type Introspect = (
   token: string,
   more?: Record<string, string>,
   authorization?: string | null,
 ) => Promise<Answer>
-type Made = { id: string; token: string; hint: string; expireAt: string | null }
-
 /** A description, one team, an end in 7, 30, 60, 90 days or none, read-only or read and write. */
 async function qAndATokens(call: Call, introspect: Introspect): Promise<Made[]> {
   const made: Made[] = []
@@ -226,13 +184,13 @@ async function introspectThreeWays(
 ) {
   const gateway = await provision(call, {
     name: 'gateway',
-    subject: 'product',
+    subject: 'posts',
     type: 'service',
     scopes: ['tokens:introspect'],
   })
   const answers = [
     await introspect(made.token),
-    await introspect(made.token, { client_id: 'product', client_secret: clientSecret }, null),
+    await introspect(made.token, { client_id: 'posts', client_secret: clientSecret }, null),
     await introspect(made.token, {}, `Bearer ${gateway.token}`),
   ]
   for (const answer of answers)
@@ -258,62 +216,4 @@ async function listNarrowRevoke(call: Call, introspect: Introspect, made: Made, 
   })
   promised('revoking', await call('DELETE', `/api/v1/tokens/${made.id}`), 200)
   expect('inactive is inactive, and no more', (await introspect(made.token)).text === '{"active":false}')
-}
-
-async function provision(call: Call, body: Record<string, unknown>): Promise<Made & Record<string, unknown>> {
-  const answer = await call('POST', '/api/v1/tokens', body)
-  promised(`provisioning "${body['name']}"`, answer, 200, { active: true, name: body['name'] })
-  expect('a secret may not be stored on the way', answer.headers.get('cache-control') === 'no-store')
-  expect('Location names the token', answer.headers.get('location') === `/api/v1/tokens/${answer.body.id}`)
-  return answer.body
-}
-
-/** @param as a token, or a whole Authorization header */
-function caller(url: string, admin: string) {
-  return async (method: string, path: string, body?: unknown, as = admin): Promise<Answer> => {
-    const headers = {
-      authorization: as.includes(' ') ? as : `Bearer ${as}`,
-      ...(body !== undefined && { 'content-type': 'application/json' }),
-    }
-    return read(
-      await fetch(url + path, { method, headers, ...(body !== undefined && { body: JSON.stringify(body) }) }),
-    )
-  }
-}
-
-async function form(
-  url: string,
-  path: string,
-  fields: Record<string, string>,
-  authorization: string | null,
-): Promise<Answer> {
-  const headers = authorization === null ? {} : { authorization }
-  return read(await fetch(url + path, { method: 'POST', headers, body: new URLSearchParams(fields) }))
-}
-
-async function read(response: Response): Promise<Answer> {
-  const text = await response.text()
-  return { status: response.status, headers: response.headers, text, body: JSON.parse(text) }
-}
-
-function promised(
-  what: string,
-  { status, body, text }: Answer,
-  wanted: number,
-  members: Record<string, unknown> = {},
-): void {
-  const asWanted = Object.entries(members).every(([name, value]) => isDeepStrictEqual(body[name], value))
-  if (status !== wanted || !asWanted) {
-    throw new Error(
-      `${what}: expected ${wanted} ${JSON.stringify(members)}, got ${status} ${text.slice(0, 500)}`,
-    )
-  }
-}
-
-function expect(what: string, holds: boolean): void {
-  if (!holds) throw new Error(`not as promised: ${what}`)
-}
-
-function say(line: string): void {
-  console.log(`✓ ${line}`)
 }

@@ -1,4 +1,4 @@
-// Runs at the end of `npm ci`: compiles src to dist, so that `npx latchkey` works in a fresh clone.
+// Runs at the end of `npm ci`: compiles the service and its client library, so that `npx latchkey` works in a fresh clone.
 // A tree with production dependencies only has no compiler; it is given dist, and nothing is done here.
 import { execFileSync } from 'node:child_process'
 import { createRequire } from 'node:module'
@@ -14,5 +14,7 @@ function compiler() {
 }
 
 const tsc = compiler()
-if (tsc) execFileSync(process.execPath, [tsc, '-p', 'tsconfig.build.json'], { stdio: 'inherit' })
-else console.error('No TypeScript compiler here (production install): using dist as it is.')
+if (tsc) {
+  for (const project of ['tsconfig.build.json', 'packages/sdk/tsconfig.json'])
+    execFileSync(process.execPath, [tsc, '-p', project], { stdio: 'inherit' })
+} else console.error('No TypeScript compiler here (production install): using dist as it is.')

@@ -68,6 +68,15 @@ function proxies(value: string): readonly Range[] {
   })
 }
 
+/** Plain http is taken on the loopback alone; whether it is that is looked at when it is connected to. */
+function origins(value: string): readonly string[] {
+  return list(value).map((part, index) => {
+    const url = URL.canParse(part) ? new URL(part) : null
+    if (url && /^https?:$/.test(url.protocol) && url.username === '' && url.password === '') return url.origin
+    throw new Error(`has as entry ${index + 1} what is no http(s) URL`)
+  })
+}
+
 function setting<T>(
   name: string,
   fallback: string | null,
@@ -145,6 +154,12 @@ export const settings = {
     '',
     proxies,
     'Addresses and CIDRs of the proxies whose `X-Forwarded-*` headers count, separated by commas. Default: nobody’s.',
+  ),
+  internalIssuers: setting(
+    'LATCHKEY_INTERNAL_ISSUERS',
+    '',
+    origins,
+    'URLs of CI issuers (and of their keys, if those are elsewhere) inside the own network, separated by commas. Trust policies may name any issuer that is reached by https at a public address, and of others only these; those on the loopback by plain http too.',
   ),
   drainSeconds: setting(
     'LATCHKEY_DRAIN_SECONDS',

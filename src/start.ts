@@ -6,16 +6,21 @@ import type { AddressInfo } from 'node:net'
 import { createServer as createProbe } from 'node:net'
 import { buildApp } from './app.ts'
 import { makeAdminToken } from './bootstrap.ts'
+import { createLive } from './catalog/live.ts'
 import type { Config } from './config.ts'
+import type { Invalidation } from './db/change.ts'
 import { migrate } from './db/migrate.ts'
 import { answers, openStore, type Store } from './db/open.ts'
 import { embeddedSecret, writeAdminToken } from './embedded-files.ts'
 import type { App } from './http/server.ts'
 import { createCredentials } from './identity/credentials.ts'
 import { declareOwnScopes } from './identity/declare-scopes.ts'
+import { cleanUses } from './identity/trust/queries.ts'
 import { createManagementServer } from './observe/health.ts'
 import type { Logger } from './observe/logger.ts'
 import { createMetrics } from './observe/metrics.ts'
+import { cleanTokens } from './token/cleaning.ts'
+import { createFirstUses } from './token/first-use.ts'
 import { secretShape } from './token/format.ts'
 import { type KeyRing, openKeyRing } from './token/key-ring.ts'
 import { createUsage } from './token/usage.ts'
@@ -50,6 +55,7 @@ export type StartOptions = {
 }
 
 const flushEveryMs = 2_000
+const cleanEveryMs = 60_000
 
 /** @throws Error that says what to change */
 export async function start(config: Config, options: StartOptions): Promise<Running> {
@@ -98,7 +104,13 @@ async function bringUp(
   const metrics = createMetrics(version)
   const shape = secretShape([config.tokenPrefix, ...config.tokenPrefixesPast])
   const credentials = createCredentials(db, ring.subkey('client credentials'))
-  const truth = createTruth(store, ring, shape, credentials.forget, logger, sabotage)
+  const live = createLive(db, async (trx) => truth.replicas?.admit(trx))
+  const forgetOthers = (what: readonly Invalidation[] | null) => {
+    const concerns = (kinds: readonly string[]) => what?.some((one) => kinds.includes(one.kind)) ?? true
+    if (concerns(['services'])) credentials.forget()
+    if (concerns(['services', 'scopes', 'catalog'])) live.forget()
+  }
+  const truth = createTruth(store, ring, shape, forgetOthers, logger, sabotage)
   const { lease, replicas, facts } = truth
   undo.push(async () => replicas?.stop())
   await replicas?.ready()
@@ -107,12 +119,26 @@ async function bringUp(
   const usage = createUsage(db, truth.uses, now)
   const logged = (err: Error) => logger.warn({ err }, 'usage could not be written; it is kept')
   const flushing = setInterval(() => usage.flush().catch(logged), flushEveryMs).unref()
-  const flushUsage = () => usage.flushAll().catch(logged)
-  undo.push(async () => clearInterval(flushing), flushUsage)
 
   const change = createChange({ db: store.changes, replicas, forget: truth.forget })
   const add = createChange({ db, replicas, forget: truth.forget })
-  const verify = createVerify({ facts, note: usage.note, now })
+  const notEnded = (err: Error) => logger.warn({ err }, 'a replaced secret could not be ended yet')
+  const firstUses = createFirstUses(change, now, notEnded)
+  const flushUsage = async () => {
+    await usage.flushAll().catch(logged)
+    await firstUses.flush().catch(notEnded)
+  }
+  const notCleaned = (err: Error) => logger.warn({ err }, 'what is over could not be cleaned away')
+  const clean = () => {
+    for (const job of [cleanTokens, cleanUses]) job(db, new Date(now())).catch(notCleaned)
+  }
+  const cleaning = setInterval(clean, cleanEveryMs).unref()
+  undo.push(flushUsage, async () => {
+    clearInterval(flushing)
+    clearInterval(cleaning)
+    firstUses.stop()
+  })
+  const verify = createVerify({ facts, note: usage.note, noteFirstUse: firstUses.note, now })
   const bootstrap = { change, ring, tokenPrefix: config.tokenPrefix, now }
   if (store.engine === 'embedded') {
     await makeAdminToken(bootstrap, {
@@ -141,6 +167,7 @@ async function bringUp(
     change,
     add,
     credentials,
+    live,
     feed,
     lease,
     monotonic,

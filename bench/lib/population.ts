@@ -45,6 +45,7 @@ export function factsOf(i: number): Facts {
     createdAt,
     expireAt: i % 5 === 0 ? null : expireAt,
     endsAt: null,
+    endsVersion: null,
     state: 'active',
   }
 }

@@ -5,6 +5,11 @@ export type AuditEvent =
   | { action: 'token.provisioned'; tokenId: string; subject: string; detail: Record<string, unknown> }
   | { action: 'token.updated'; tokenId: string; subject: string; detail: Record<string, unknown> }
   | { action: 'token.revoked'; tokenId: string; subject: string; detail: Record<string, unknown> }
+  /** Versions, hints and ends; and, later, that the first use of the new secret ended the old one. */
+  | { action: 'token.rotated'; tokenId: string; subject: string; detail: Record<string, unknown> }
+  | { action: 'token.secret_ended'; tokenId: string; subject: string; detail: { secretVersion: number } }
+  | { action: 'token.disabled'; tokenId: string; subject: string; detail: { name: string } }
+  | { action: 'token.enabled'; tokenId: string; subject: string; detail: { name: string } }
   /** Checks of a known token that were refused, counted and written now and then, off the request path. */
   | { action: 'token.refused'; tokenId: string; subject: string; detail: { code: string; count: number } }
   | {
@@ -18,11 +23,37 @@ export type AuditEvent =
   | { action: 'service.credential_added'; serviceId: string; detail: { credentialId: string } }
   | { action: 'service.credential_removed'; serviceId: string; detail: { credentialId: string } }
   | { action: 'service.scopes_declared'; serviceId: string; detail: { scopes: readonly string[] } }
+  | {
+      action: 'service.openapi_published'
+      serviceId: string
+      detail: { digest: string; version: string; added: number; removed: number; changed: number }
+    }
+  | {
+      action: 'trust_policy.created'
+      subject: string
+      detail: Record<string, unknown> & { policyId: string }
+    }
+  | {
+      action: 'trust_policy.updated'
+      subject: string
+      detail: Record<string, unknown> & { policyId: string }
+    }
+  | {
+      action: 'trust_policy.removed'
+      subject: string
+      detail: Record<string, unknown> & { policyId: string }
+    }
+  /** A CI provider's token was presented, of an issuer that is trusted with something, and not exchanged. */
+  | { action: 'exchange.refused'; detail: { reason: string; issuer: string; sub: string | null } }
 
 export const auditActions = [
   'token.provisioned',
   'token.updated',
   'token.revoked',
+  'token.rotated',
+  'token.secret_ended',
+  'token.disabled',
+  'token.enabled',
   'token.refused',
   'subject.updated',
   'service.registered',
@@ -31,6 +62,11 @@ export const auditActions = [
   'service.credential_added',
   'service.credential_removed',
   'service.scopes_declared',
+  'service.openapi_published',
+  'trust_policy.created',
+  'trust_policy.updated',
+  'trust_policy.removed',
+  'exchange.refused',
 ] as const satisfies readonly AuditEvent['action'][]
 
 /** Who did it: a principal's name, and the request it came with. */

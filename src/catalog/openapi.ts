@@ -6,7 +6,7 @@ import type { RoutePolicy } from '../guard/policy.ts'
 import { notModified, strongEtag } from '../http/etag.ts'
 import { type ProblemCode, problems } from '../http/problems.ts'
 import type { App } from '../http/server.ts'
-import { errorsOf, isOAuth } from './endpoints.ts'
+import { errorsOf, isOAuth } from './own.ts'
 
 /** Everything the page needs comes from here; no upgrade-insecure-requests, which would break plain http. */
 const docsPolicy =
@@ -18,6 +18,7 @@ const tags = {
   OAuth: 'The same for clients that know only the RFCs.',
   Services: 'The product services that ask, and the scopes they declare.',
   Subjects: 'Who owns tokens, and what they may have.',
+  'Trust policies': 'Which CI jobs may exchange their provider’s token for which of Latchkey’s.',
   Catalog: 'What can be called, with which scopes, and what can go wrong.',
   Audit: 'Who did what.',
   Discovery: 'Where OAuth clients find the endpoints.',

@@ -1,23 +1,19 @@
-// The catalog document, from endpoints, declared scopes and the list of problems. Pure.
+// The catalog document, from what is shown, declared scopes and the list of problems. Pure.
 import { problems } from '../http/problems.ts'
 import { ownServiceId } from '../identity/own-scopes.ts'
 import type { ScopeGroupRow, ScopeRow, ServiceRow } from '../identity/queries.ts'
-import type { Endpoint } from './endpoints.ts'
-import type { Workflow } from './workflows.ts'
+import type { Snapshot } from './live.ts'
+import type { Shown } from './shown.ts'
 
-export type CatalogContent = {
+export type Site = {
   readonly issuer: string
   readonly version: string
   readonly tokenPrefix: string
-  readonly services: readonly ServiceRow[]
-  readonly groups: readonly ScopeGroupRow[]
-  readonly scopes: readonly ScopeRow[]
-  readonly endpoints: readonly Endpoint[]
-  readonly workflows: readonly Workflow[]
 }
 
-export function catalogDocument(content: CatalogContent) {
-  const { issuer, version, endpoints, workflows } = content
+/** All members but the endpoints, which are most of it. */
+export function catalogFrame(site: Site, snapshot: Snapshot, shown: Shown) {
+  const { issuer } = site
   return {
     catalogVersion: '1.0',
     product: {
@@ -25,25 +21,52 @@ export function catalogDocument(content: CatalogContent) {
       summary: 'API tokens: who is this bearer, and may it do this, here, now?',
       docsUrl: `${issuer}/docs`,
     },
-    links: {
-      self: `${issuer}/api/programmatic/catalog`,
-      openapi: `${issuer}/openapi.json`,
-      docs: `${issuer}/docs`,
-      problems: `${issuer}/problems`,
-    },
-    auth: authModes(content),
-    scopeGroups: scopeGroups(content),
-    jobs: workflows.map(({ id, title, scopes }) => ({ job: title, scopes, workflow: id })),
-    services: content.services.map((service) => serviceEntry(service, issuer, version)),
-    endpoints,
-    errors: Object.entries(problems).map(([code, { status, meaning, whatToDo, retry }]) => {
-      return { code, status, type: `${issuer}/problems/${code}`, meaning, whatToDo, retry }
-    }),
-    workflows,
+    links: linksOf(issuer),
+    auth: authModes(site),
+    scopeGroups: scopeGroups(snapshot.groups, snapshot.scopes),
+    presets: snapshot.guidance.flatMap(({ service, presets }) =>
+      presets.map((preset) => ({ ...preset, service })),
+    ),
+    jobs: shown.jobs,
+    services: snapshot.registered.map((service) => serviceEntry(service, site, snapshot)),
+    errors: [
+      ...Object.entries(problems).map(([code, { status, meaning, whatToDo, retry }]) => {
+        return { code, status, type: `${issuer}/problems/${code}`, meaning, whatToDo, retry }
+      }),
+      ...snapshot.services.flatMap(({ id, errors }) => errors.map((error) => ({ ...error, service: id }))),
+    ],
+    workflows: shown.workflows,
   }
 }
 
-function authModes({ issuer, tokenPrefix }: CatalogContent) {
+/** What `view=summary` has around its endpoints. */
+export function summaryFrame({ issuer }: Site, snapshot: Snapshot, shown: Shown) {
+  return {
+    catalogVersion: '1.0',
+    view: 'summary',
+    links: linksOf(issuer),
+    services: snapshot.registered.map(({ id, name, base_url }) => ({
+      id,
+      name,
+      baseUrl: id === ownServiceId ? issuer : base_url,
+    })),
+    jobs: shown.jobs.map(({ job, service, scopes }) => ({ job, service, scopes })),
+  }
+}
+
+const linksOf = (issuer: string) => ({
+  self: `${issuer}/api/programmatic/catalog`,
+  openapi: `${issuer}/api/programmatic/openapi.json`,
+  arazzo: `${issuer}/api/programmatic/arazzo.json`,
+  llms: `${issuer}/llms.txt`,
+  mcp: `${issuer}/mcp`,
+  apiCatalog: `${issuer}/.well-known/api-catalog`,
+  scopesFor: `${issuer}/api/v1/catalog/scopes-for`,
+  docs: `${issuer}/docs`,
+  problems: `${issuer}/problems`,
+})
+
+function authModes({ issuer, tokenPrefix }: Site) {
   return {
     modes: {
       pat: {
@@ -53,6 +76,7 @@ function authModes({ issuer, tokenPrefix }: CatalogContent) {
         tokenPattern: `^${tokenPrefix}_(pat|svc|tmp)_[0-9A-Za-z]{36}$`,
         self: `${issuer}/api/v1/tokens/self`,
       },
+      session: { type: 'cookie', note: 'Browser sign-in only; never send it from scripts.' },
       clientCredentials: {
         type: 'http',
         scheme: 'basic',
@@ -66,13 +90,13 @@ function authModes({ issuer, tokenPrefix }: CatalogContent) {
       'browser-only': 'Needs a person in a browser.',
       'webhook-ingress': 'Called by a third party with its own signature. Do not call.',
       internal: 'Service to service. Listed for admins only.',
-      'admin-only': 'Needs an admin subject as well as the scope.',
+      'admin-only': 'Needs an admin subject as well as the scope. Listed for admins only.',
     },
   }
 }
 
 /** Groups of the same id in several services are one group to the reader. */
-function scopeGroups({ groups, scopes }: CatalogContent) {
+function scopeGroups(groups: readonly ScopeGroupRow[], scopes: readonly ScopeRow[]) {
   return [...new Map([...groups].reverse().map((group) => [group.id, group.title]))]
     .reverse()
     .map(([id, title]) => {
@@ -92,13 +116,22 @@ function scopeEntry(scope: ScopeRow) {
   }
 }
 
-function serviceEntry(service: ServiceRow, issuer: string, version: string) {
-  const own = service.id === ownServiceId
+function serviceEntry(service: ServiceRow, { issuer, version }: Site, snapshot: Snapshot) {
+  const { id, name, description, base_url: baseUrl } = service
+  const named = { id, name, ...(description !== null && { description }) }
+  const openapi = `${issuer}/api/programmatic/openapi/${id}.json`
+  if (id === ownServiceId) return { ...named, baseUrl: issuer, version, openapi }
+  const published = snapshot.services.find((one) => one.id === id)
+  if (!published) return { ...named, baseUrl }
+  const { digest, publishedAt, version: ofDocument } = published
+  const servers = snapshot.servers.get(id) ?? []
   return {
-    id: service.id,
-    name: service.name,
-    ...(service.description !== null && { description: service.description }),
-    baseUrl: own ? issuer : service.base_url,
-    ...(own && { version, openapi: `${issuer}/openapi.json` }),
+    ...named,
+    baseUrl,
+    ...(baseUrl === null && servers.length > 0 && { servers }),
+    version: ofDocument,
+    openapi,
+    publishedAt: publishedAt.toISOString(),
+    digest,
   }
 }

@@ -1,24 +1,20 @@
 // GET /api/programmatic/catalog, and a page for each kind of problem.
 import type { RouteOptions } from 'fastify'
 import Type from 'typebox'
-import type { Db } from '../db/tables.ts'
-import { notModified, strongEtag } from '../http/etag.ts'
+import type { GuardDependencies } from '../guard/guard.ts'
+import { notModified } from '../http/etag.ts'
 import { didYouMean } from '../http/nearest.ts'
 import { Problem } from '../http/problem.ts'
 import { type ProblemCode, problems } from '../http/problems.ts'
 import type { App } from '../http/server.ts'
 import { ownServiceId } from '../identity/own-scopes.ts'
-import { scopeGroups, scopes, services } from '../identity/queries.ts'
-import { type Endpoint, endpointsOf } from './endpoints.ts'
-import { catalogDocument } from './render.ts'
-import { ownWorkflows } from './workflows.ts'
+import type { Catalog } from './catalog.ts'
+import type { Endpoint } from './endpoint.ts'
+import { CatalogQuery } from './filter.ts'
+import { endpointsOf } from './own.ts'
+import { anyViewer, cacheFor, selfViewer } from './viewer.ts'
 
-export type CatalogDependencies = {
-  readonly db: Db
-  readonly issuer: string
-  readonly version: string
-  readonly tokenPrefix: string
-}
+export type CatalogDependencies = { readonly catalog: Catalog; readonly guard: GuardDependencies }
 
 const config = { policy: { access: 'public' }, catalog: { effects: { readOnly: true } } } as const
 const anyObject = { 200: Type.Object({}, { additionalProperties: true }) }
@@ -34,33 +30,33 @@ export function collectEndpoints(app: App): () => readonly Endpoint[] {
   }
 }
 
-export function catalogRoutes(
-  app: App,
-  endpoints: () => readonly Endpoint[],
-  dependencies: CatalogDependencies,
-): void {
-  const { db, issuer, version, tokenPrefix } = dependencies
-
+export function catalogRoutes(app: App, { catalog, guard }: CatalogDependencies): void {
   app.route({
     method: 'GET',
     url: '/api/programmatic/catalog',
-    config,
+    config: {
+      ...config,
+      catalog: {
+        ...config.catalog,
+        errors: ['validation-failed', 'unknown-field', 'invalid-token'],
+        note: 'Begin with view=summary; with for=self and a bearer token, each endpoint says whether the token may call it.',
+      },
+    },
     schema: {
       operationId: 'readCatalog',
       summary: 'What can be called, with which scopes',
-      description: 'Generated from the declarations that are enforced: it cannot be out of date.',
+      description:
+        'Of all services, generated from the declarations that are enforced: it cannot be out of date. Admins see internal endpoints, too.',
       tags: ['Catalog'],
+      querystring: CatalogQuery,
       response: anyObject,
     },
     handler: async (request, reply) => {
-      const [servicesNow, groups, scopesNow] = await Promise.all([services(db), scopeGroups(db), scopes(db)])
-      const content = { issuer, version, tokenPrefix, services: servicesNow, groups, scopes: scopesNow }
-      const document = catalogDocument({ ...content, endpoints: endpoints(), workflows: ownWorkflows })
-      const etag = strongEtag(JSON.stringify(document))
-      if (notModified(request, reply, etag)) return reply
-      return reply
-        .header('cache-control', 'public, max-age=60')
-        .send({ revision: etag.slice(1, -1), ...document })
+      const { query } = request
+      const viewer = await (query.for === 'self' ? selfViewer : anyViewer)(request, guard)
+      const { text, etag } = await catalog.page(query, viewer)
+      if (notModified(request, cacheFor(reply, viewer), etag)) return reply
+      return reply.type('application/json').send(text as never)
     },
   })
 

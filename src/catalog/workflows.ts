@@ -1,4 +1,5 @@
-// What people come to Latchkey to do, step by step. Endpoints are named by their operationId; a test walks each.
+// What people come to Latchkey to do, step by step. Endpoints are named by their operationId; `$inputs.…` is what only
+// they can know. A runner walks each in test/interop/arazzo.test.ts.
 
 export type Workflow = {
   readonly id: string
@@ -22,13 +23,19 @@ export const ownWorkflows: readonly Workflow[] = [
       {
         id: 'register',
         endpoint: 'registerService',
+        use: { id: '$inputs.service', name: '$inputs.service' },
         save: { clientId: '$response.body#/clientId', clientSecret: '$response.body#/clientSecret' },
       },
-      { id: 'declare', endpoint: 'declareScopes', use: { id: '$steps.register.outputs.clientId' } },
+      {
+        id: 'declare',
+        endpoint: 'declareScopes',
+        use: { id: '$steps.register.outputs.clientId', groups: '$inputs.groups', scopes: '$inputs.scopes' },
+      },
       {
         id: 'introspect',
         endpoint: 'introspectToken',
         use: {
+          token: '$inputs.token',
           client_id: '$steps.register.outputs.clientId',
           client_secret: '$steps.register.outputs.clientSecret',
         },
@@ -45,6 +52,7 @@ export const ownWorkflows: readonly Workflow[] = [
       {
         id: 'provision',
         endpoint: 'provisionToken',
+        use: { name: '$inputs.name', scopes: '$inputs.scopes', expiresIn: '$inputs.expiresIn' },
         save: { id: '$response.body#/id', token: '$response.body#/token' },
       },
       {
@@ -60,7 +68,12 @@ export const ownWorkflows: readonly Workflow[] = [
     title: 'End a token that leaked',
     scopes: ['tokens:write', 'audit:read'],
     steps: [
-      { id: 'find', endpoint: 'listTokens', save: { id: '$response.body#/0/id' } },
+      {
+        id: 'find',
+        endpoint: 'listTokens',
+        use: { q: '$inputs.hint' },
+        save: { id: '$response.body#/0/id' },
+      },
       { id: 'revoke', endpoint: 'revokeToken', use: { id: '$steps.find.outputs.id' } },
       { id: 'look', endpoint: 'listAuditEvents', use: { tokenId: '$steps.find.outputs.id' } },
     ],

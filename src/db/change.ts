@@ -10,6 +10,8 @@ export type Invalidation =
   | { readonly kind: 'services' }
   /** What scopes mean: all facts may be different. */
   | { readonly kind: 'scopes' }
+  /** What a service has published: its routes. No fact about a token depends on it. */
+  | { readonly kind: 'catalog' }
 
 export type Work<T> = (trx: Trx, invalidate: (what: Invalidation) => void) => Promise<T>
 

@@ -2,7 +2,7 @@
 import { randomInt } from 'node:crypto'
 import { v7 } from 'uuid'
 
-export type IdKind = 'tok' | 'svc' | 'sec' | 'evt' | 'req' | 'key' | 'rep'
+export type IdKind = 'tok' | 'svc' | 'sec' | 'evt' | 'req' | 'key' | 'rep' | 'pol'
 
 let last = { msecs: 0, seq: 0 }
 

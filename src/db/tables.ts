@@ -4,6 +4,7 @@ import type { TokenType } from '../policy/facts.ts'
 
 type Bytes = ColumnType<Uint8Array, Buffer, Buffer>
 type Metadata = Record<string, string | number | boolean>
+type Conditions = Record<string, string | number | boolean | (string | number | boolean)[]>
 
 export type TokenTable = {
   id: string
@@ -21,9 +22,12 @@ export type TokenTable = {
   created_by: string
   expire_at: Date | null
   disabled_at: Date | null
+  disabled_by: Generated<string | null>
+  disabled_by_admin: Generated<boolean>
   revoked_at: Date | null
   revoked_by: string | null
   secret_version: Generated<number>
+  first_use_ends: Generated<number | null>
   revision: Generated<number>
 }
 
@@ -34,6 +38,15 @@ export type TokenSecretTable = {
   version: number
   created_at: Date
   ends_at: Date | null
+  ended: Generated<boolean>
+}
+
+export type ReplayTable = {
+  id: Bytes
+  fingerprint: Bytes
+  token_id: string
+  sealed: Bytes
+  expires_at: Date
 }
 
 export type TokenUsageTable = {
@@ -89,6 +102,20 @@ export type ScopeTable = {
   position: number
 }
 
+export type ServiceDocumentTable = {
+  service_id: string
+  digest: string
+  document: string
+  published_at: Date
+}
+
+export type ServiceGuidanceTable = {
+  service_id: string
+  presets: JSONColumnType<object[], string, string>
+  jobs: JSONColumnType<object[], string, string>
+  workflows: JSONColumnType<object[], string, string>
+}
+
 export type AuditEventTable = {
   id: string
   at: Date
@@ -113,15 +140,49 @@ export type DigestKeyTable = {
   created_at: Date
 }
 
+export type TrustPolicyTable = {
+  id: string
+  name: string
+  description: string | null
+  provider: 'github' | 'gitlab' | 'oidc'
+  issuer: string
+  audience: string
+  conditions: JSONColumnType<Conditions, string, string>
+  scopes: string[]
+  team: string | null
+  services: string[]
+  ip_ranges: string[]
+  max_lifetime_minutes: number
+  subject: string
+  maker: string
+  maker_token_id: string
+  expire_at: Date | null
+  revision: Generated<number>
+  created_at: Date
+  created_by: string
+  updated_at: Date
+}
+
+export type FederatedUseTable = {
+  issuer: string
+  jti_hash: Bytes
+  until: Date
+}
+
 export type Tables = {
   token: TokenTable
   token_secret: TokenSecretTable
   token_usage: TokenUsageTable
+  replay: ReplayTable
   subject: SubjectTable
   service: ServiceTable
   service_secret: ServiceSecretTable
   scope_group: ScopeGroupTable
   scope: ScopeTable
+  service_document: ServiceDocumentTable
+  service_guidance: ServiceGuidanceTable
+  trust_policy: TrustPolicyTable
+  federated_use: FederatedUseTable
   audit_event: AuditEventTable
   digest_key: DigestKeyTable
 }

@@ -3,33 +3,42 @@
 import type { IncomingMessage } from 'node:http'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import Type from 'typebox'
-import { clientIp } from '../http/client-ip.ts'
+import type { Published } from '../catalog/published.ts'
+import { readAuthorization } from '../guard/authorization.ts'
+import { type ClientIp, clientIp, isTrustedPeer } from '../http/client-ip.ts'
 import type { Lane, LaneAnswer } from '../http/lane.ts'
 import type { App } from '../http/server.ts'
-import type { ServiceIdentity } from '../identity/credentials.ts'
+import type { Credentials } from '../identity/credentials.ts'
 import type { Range } from '../policy/network.ts'
-import { scopePattern } from '../policy/scopes.ts'
-import type { Asked, ForwardAuth } from './forward-auth.ts'
+import { type Asked, askedIn } from './asked.ts'
+import { denied, type ForwardAuth, type Passing } from './forward-auth.ts'
+import { type Need, type Needed, neededFor } from './need.ts'
+import { originalOf } from './original.ts'
 
 export type ForwardAuthRouteDependencies = {
   readonly forwardAuth: ForwardAuth
-  readonly serviceById: (id: string) => Promise<ServiceIdentity | null>
+  /** What counts now; a promise when it must be waited for, which rejects when it cannot be known. */
+  readonly published: () => Published | Promise<Published>
+  readonly checkCredentials: Credentials['check']
+  readonly recallHeader: Credentials['recall']
   readonly trustedProxies: readonly Range[]
   readonly onTrouble: (error: Error) => void
 }
 
 const path = '/forward-auth'
+/** For a gateway that has no fixed address: a service's client credentials, as in Authorization, which is the bearer's. */
+const gatewayHeader = 'x-gateway-authorization'
 const unavailable: LaneAnswer = { status: 503, headers: ['retry-after', '1'], body: '' }
-const denied: LaneAnswer = { status: 403, headers: ['www-authenticate', 'Bearer realm="latchkey"'], body: '' }
 
 const query = Type.Object({
   scope: Type.Optional(
     Type.String({
-      description: 'Scopes that are needed, separated by spaces; empty: any good token will do.',
+      description:
+        'Scopes that are needed, separated by spaces; empty: any good token will do. Without it, the catalog says it.',
     }),
   ),
   service: Type.Optional(
-    Type.String({ description: 'The service behind the gateway; judges the audience.' }),
+    Type.String({ description: 'The service behind the gateway. Without it, the forwarded host tells.' }),
   ),
   team: Type.Optional(Type.String({ description: 'The team the request is about.' })),
 })
@@ -37,7 +46,8 @@ const query = Type.Object({
 const documented = {
   operationId: 'forwardAuth',
   summary: 'May this request pass? For gateways, with any method',
-  description: '200 with X-Auth-Subject, X-Auth-Token-Id, X-Auth-Scopes and X-Auth-Team; 401; 403.',
+  description:
+    '200 with X-Auth-Subject, X-Auth-Token-Id, X-Auth-Scopes and X-Auth-Team; 401; 403. Which request it is about, a trusted proxy says in X-Forwarded-Method, X-Forwarded-Uri and X-Forwarded-Host, or in X-Original-Method and X-Original-URI.',
   tags: ['Verify'],
   querystring: query,
 }
@@ -72,75 +82,82 @@ export function forwardAuthRoutes(root: App, dependencies: ForwardAuthRouteDepen
     })
   })
   return {
-    takes: ({ url = '' }) => url.startsWith(path) && (url.length === path.length || url[path.length] === '?'),
+    takes: ({ url = '' }) =>
+      url.startsWith(path) && (url.length === path.length || isNext(url[path.length]!)),
     route: path,
     contentType: null,
     answer,
   }
 }
 
-function createAnswer({ forwardAuth, serviceById, trustedProxies, onTrouble }: ForwardAuthRouteDependencies) {
+const isNext = (character: string) => character === '?' || character === '/'
+
+function createAnswer(dependencies: ForwardAuthRouteDependencies) {
+  const { forwardAuth, published, checkCredentials, recallHeader, trustedProxies, onTrouble } = dependencies
   const trouble = (error: Error): LaneAnswer => {
     onTrouble(error)
     return unavailable
   }
-  const answerFor = (request: IncomingMessage, asked: AskedById, service: ServiceIdentity | null) => {
-    const answer = forwardAuth({
-      authorization: request.headers.authorization,
-      asked: { scopes: asked.scopes, service, team: asked.team },
-      from: clientIp(request, trustedProxies),
-      agent: request.headers['user-agent'],
-    })
-    return answer instanceof Promise ? answer.catch(trouble) : answer
+
+  function answerAs(request: IncomingMessage, isGateway: boolean): LaneAnswer | Promise<LaneAnswer> {
+    const { suffix, query } = partsOf(request.url!)
+    const asked = askedIn(query)
+    if (asked === null) return denied
+    const from = clientIp(request, trustedProxies, isGateway)
+    const pass = ({ need, service }: Needed) => forwardAuth(passingOf(request, asked, need, service, from))
+    if (asked.need !== null) return pass({ need: asked.need, service: asked.service })
+    const isTrusted = isGateway || isTrustedPeer(request, trustedProxies)
+    const original = originalOf({ method: request.method!, headers: request.headers, suffix, isTrusted })
+    if (original === null || original === 'unknown') return denied
+    const now = published()
+    return now instanceof Promise
+      ? now.then((read) => pass(neededFor(read, original, asked.service)))
+      : pass(neededFor(now, original, asked.service))
   }
+
+  async function answerGateway(request: IncomingMessage, header: string): Promise<LaneAnswer> {
+    const given = readAuthorization(header)
+    if (given.scheme !== 'basic') return denied
+    const gateway = await checkCredentials(given.clientId, given.clientSecret, header)
+    return gateway ? answerAs(request, true) : denied
+  }
+
   return (request: IncomingMessage): LaneAnswer | Promise<LaneAnswer> => {
     try {
-      const asked = askedIn(request.url ?? '')
-      if (asked === null) return denied
-      if (asked.serviceId === null) return answerFor(request, asked, null)
-      return serviceById(asked.serviceId)
-        .then((service) => (service ? answerFor(request, asked, service) : denied))
-        .catch(trouble)
+      const header = request.headers[gatewayHeader] as string | undefined
+      const isUnknown = header !== undefined && recallHeader(header) === null
+      const answer = isUnknown ? answerGateway(request, header) : answerAs(request, header !== undefined)
+      return answer instanceof Promise ? answer.catch(trouble) : answer
     } catch (error) {
       return trouble(error as Error)
     }
   }
 }
 
-type AskedById = Omit<Asked, 'service'> & { readonly serviceId: string | null }
-
-/** The query is the gateway's configuration, so the same few come again and again. */
-const known = new Map<string, AskedById | null>()
-let last: { readonly url: string; readonly asked: AskedById | null } = { url: '', asked: null }
-const oneScope = new RegExp(scopePattern)
-
-/** null: it cannot be read, so nothing may pass. */
-function askedIn(url: string): AskedById | null {
-  if (url !== last.url) last = { url, asked: askedInQuery(url) }
-  return last.asked
+/** Of the URL that the gateway called: what it put behind our path, and the query, which is its own with or without that. */
+function partsOf(url: string): { suffix: string | null; query: string } {
+  const rest = url.slice(path.length)
+  if (rest.startsWith('/')) return { suffix: rest, query: '' }
+  return { suffix: null, query: rest.slice(1) }
 }
 
-function askedInQuery(url: string): AskedById | null {
-  const at = url.indexOf('?')
-  const text = at < 0 ? '' : url.slice(at + 1)
-  let asked = known.get(text)
-  if (asked === undefined) {
-    asked = readAsked(new URLSearchParams(text))
-    if (known.size >= 1_000) known.clear()
-    known.set(text, asked)
+function passingOf(
+  { headers, rawHeaders }: IncomingMessage,
+  { team }: Asked,
+  need: Need,
+  service: string | null,
+  from: ClientIp,
+): Passing {
+  // Node keeps the first of two; the service might believe the second.
+  const authorization = isRepeated('authorization', rawHeaders) ? 'twice' : headers.authorization
+  return { authorization, need, service, team, from, agent: headers['user-agent'] }
+}
+
+function isRepeated(name: string, rawHeaders: readonly string[]): boolean {
+  let times = 0
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const { length } = rawHeaders[at]!
+    if (length === name.length && rawHeaders[at]!.toLowerCase() === name) times += 1
   }
-  return asked
-}
-
-function readAsked(parameters: URLSearchParams): AskedById | null {
-  for (const name of ['scope', 'service', 'team']) if (parameters.getAll(name).length > 1) return null
-  const scopes =
-    parameters
-      .get('scope')
-      ?.split(/[ ,]+/)
-      .filter((scope) => scope !== '') ?? null
-  if (scopes?.some((scope) => !oneScope.test(scope))) return null
-  const serviceId = parameters.get('service')
-  if (serviceId !== null && !/^[a-z0-9_-]+$/.test(serviceId)) return null
-  return { scopes, serviceId, team: parameters.get('team') }
+  return times > 1
 }

@@ -22,6 +22,12 @@ export function readAuthorization(header: string | undefined): Authorization {
   return scheme === 'basic' ? readBasic(parts![2]!) : malformed
 }
 
+/** The secret of a bearer; null: there is none. */
+export function bearerSecret(header: string | undefined): string | null {
+  const given = readAuthorization(header)
+  return given.scheme === 'bearer' ? given.secret : null
+}
+
 function readBasic(encoded: string): Authorization {
   const [id, ...rest] = Buffer.from(encoded, 'base64').toString().split(':')
   if (!id || rest.length === 0) return malformed

@@ -65,7 +65,8 @@ function enforce(route: RouteOptions, policy: RoutePolicy, dependencies: GuardDe
   route.onRequest = [admit, ...[route.onRequest ?? []].flat()]
 }
 
-async function authenticate(
+/** Who a request comes from, by a policy; what the hook in front of each route does. @throws Problem */
+export async function authenticate(
   request: FastifyRequest,
   policy: Exclude<RoutePolicy, { access: 'public' }>,
   dependencies: GuardDependencies,

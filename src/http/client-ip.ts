@@ -7,18 +7,26 @@ export type ClientIp = { readonly text: string; readonly address: Address | null
 /**
  * Walks X-Forwarded-For from the right, hop by hop, for as long as the hop is a trusted proxy: whatever a
  * client wrote stands further left. An unreadable hop ends the walk with a null address, which IP-bound tokens refuse.
+ * @param isPeerTrusted whoever is connected has shown to be a gateway, whatever its address
  */
-export function clientIp(request: IncomingMessage, trusted: readonly Range[]): ClientIp {
+export function clientIp(
+  request: IncomingMessage,
+  trusted: readonly Range[],
+  isPeerTrusted = false,
+): ClientIp {
   let hop = direct(request.socket.remoteAddress ?? '')
-  if (trusted.length === 0 || !isTrusted(hop, trusted)) return hop
+  if (!isPeerTrusted && (trusted.length === 0 || !isTrusted(hop, trusted))) return hop
   const chain = String(request.headers['x-forwarded-for'] ?? '').split(',')
-  while (isTrusted(hop, trusted)) {
+  do {
     const next = chain.pop()?.trim()
     if (!next) break
     hop = direct(next)
-  }
+  } while (isTrusted(hop, trusted))
   return hop
 }
+
+export const isTrustedPeer = (request: IncomingMessage, trusted: readonly Range[]): boolean =>
+  trusted.length > 0 && isTrusted(direct(request.socket.remoteAddress ?? ''), trusted)
 
 export function isTrusted({ address }: ClientIp, trusted: readonly Range[]): boolean {
   return address !== null && trusted.some((range) => contains(range, address))

@@ -35,6 +35,7 @@ export function fieldProblem(
 
 /** A secret that stood where a name was expected must not come back in the refusal, which clients and gateways log. */
 const ourSecrets = /\b(?:[a-z][a-z0-9]{0,15}_(?:pat|svc|tmp)_|lks_)[\w-]{20,}/g
+export const withoutSecrets = (text: string): string => text.replace(ourSecrets, '[hidden]')
 
 /** The body, as text. `message` repeats `detail`, so that a reader of {message, status} understands both outcomes. */
 export function problemBody(problem: Problem, issuer: string, requestId: string): string {
@@ -50,7 +51,7 @@ export function problemBody(problem: Problem, issuer: string, requestId: string)
     requestId,
     ...problem.extras,
   }
-  return JSON.stringify(body).replace(ourSecrets, '[hidden]')
+  return withoutSecrets(JSON.stringify(body))
 }
 
 export function sendProblem(

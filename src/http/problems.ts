@@ -95,6 +95,20 @@ export const problems = {
     whatToDo: 'Read the object again and decide anew.',
     retry: 'never',
   },
+  'idempotency-in-progress': {
+    status: 409,
+    title: 'A request with this key is being worked on',
+    meaning: 'Another request with the same Idempotency-Key has not been answered yet.',
+    whatToDo: 'Send the same request again after Retry-After seconds: it gets the answer of the first.',
+    retry: 'after-delay',
+  },
+  'idempotency-key-reused': {
+    status: 422,
+    title: 'The key was used for another request',
+    meaning: 'An Idempotency-Key stands for one request: its method, path and body.',
+    whatToDo: 'Make a new key for each request, and keep it only to send that request again.',
+    retry: 'never',
+  },
   'precondition-failed': {
     status: 412,
     title: 'The object has changed meanwhile',

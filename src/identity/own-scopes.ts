@@ -13,11 +13,12 @@ export const ownScopes = [
   { name: 'tokens:read', title: 'Read the subject’s own tokens', group, risk: 'low' },
   {
     name: 'tokens:write',
-    title: 'Provision, narrow and revoke the subject’s own tokens',
+    title: 'Provision, narrow, rotate, pause and revoke the subject’s own tokens',
     group,
     risk: 'high',
-    implies: ['tokens:read'],
+    implies: ['tokens:read', 'tokens:rotate-self'],
   },
+  { name: 'tokens:rotate-self', title: 'Rotate the very token that calls', group, risk: 'medium' },
   {
     name: 'tokens:admin',
     title: 'Manage the tokens and rights of every subject',

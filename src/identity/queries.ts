@@ -37,6 +37,9 @@ export async function addService(trx: Trx, row: ServiceRow): Promise<boolean> {
   return numInsertedOrUpdatedRows === 1n
 }
 
+export const changeService = (trx: Trx, { id, ...row }: ServiceRow): Promise<ServiceRow> =>
+  trx.updateTable('service').set(row).where('id', '=', id).returningAll().executeTakeFirstOrThrow()
+
 export async function removeService(trx: Trx, id: string): Promise<boolean> {
   const { numDeletedRows } = await trx.deleteFrom('service').where('id', '=', id).executeTakeFirst()
   return numDeletedRows === 1n

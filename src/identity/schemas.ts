@@ -61,6 +61,16 @@ export const RegisteredSchema = Type.Object(
   { $id: 'RegisteredService', ...closed },
 )
 
+export const ServiceChanges = Type.Object(
+  {
+    name: Type.Optional(shortText(100, 'For people.')),
+    description: Type.Optional(Type.Union([shortText(500, 'More about it.'), Type.Null()])),
+    baseUrl: Type.Optional(url),
+    checksIp: Type.Optional(checksIp),
+  },
+  { ...closed, minProperties: 1 },
+)
+
 export const CredentialBody = Type.Object({ clientSecret: Type.Optional(clientSecret) }, closed)
 export const CredentialSchema = Type.Object(
   {
@@ -108,28 +118,24 @@ export const ScopesBody = Type.Object(
   closed,
 )
 
-export const ScopesSchema = Type.Object(
-  {
-    service: Type.String(),
-    groups: Type.Array(Type.Object({ id: Type.String(), title: Type.String() }, closed)),
-    scopes: Type.Array(
-      Type.Object(
-        {
-          name: Type.String(),
-          title: Type.String(),
-          description: Type.Union([Type.String(), Type.Null()]),
-          group: Type.String(),
-          risk: Type.Enum(['low', 'medium', 'high']),
-          implies: Type.Array(Type.String()),
-          maxLifetimeDays: Type.Union([Type.Integer(), Type.Null()]),
-        },
-        closed,
-      ),
+export const scopesShown = {
+  service: Type.String(),
+  groups: Type.Array(Type.Object({ id: Type.String(), title: Type.String() }, closed)),
+  scopes: Type.Array(
+    Type.Object(
+      {
+        name: Type.String(),
+        title: Type.String(),
+        description: Type.Union([Type.String(), Type.Null()]),
+        group: Type.String(),
+        risk: Type.Enum(['low', 'medium', 'high']),
+        implies: Type.Array(Type.String()),
+        maxLifetimeDays: Type.Union([Type.Integer(), Type.Null()]),
+      },
+      closed,
     ),
-  },
-  { $id: 'DeclaredScopes', ...closed },
-)
-export type ScopesView = Static<typeof ScopesSchema>
+  ),
+}
 
 export const SubjectId = Type.Object({
   id: Type.String({

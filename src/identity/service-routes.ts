@@ -1,27 +1,25 @@
-// /api/v1/services: register, list, remove; new credentials beside the old ones; declare scopes.
+// /api/v1/services: register, list, change, remove; new credentials beside the old ones. What they declare and publish
+// is the catalog's.
 import Type from 'typebox'
 import { record } from '../audit/record.ts'
 import { newId } from '../db/ids.ts'
-import type { Db } from '../db/tables.ts'
-import { actorOf, may, type TokenPrincipal, tokenPrincipal } from '../guard/principal.ts'
+import type { Db, Trx } from '../db/tables.ts'
+import { actorOf } from '../guard/principal.ts'
 import type { Write } from '../guard/write.ts'
 import { Problem } from '../http/problem.ts'
 import { ref } from '../http/ref.ts'
 import type { App } from '../http/server.ts'
 import { hashClientSecret, newClientSecret } from './credentials.ts'
-import { declareScopes } from './declare-scopes.ts'
-import { ownServiceId } from './own-scopes.ts'
 import {
   addCredential,
   addService,
   type CredentialRow,
+  changeService,
   credentials,
   lockService,
   removeCredential,
   removeService,
   type ServiceRow,
-  scopeGroups,
-  scopes,
   serviceById,
   services,
 } from './queries.ts'
@@ -31,23 +29,28 @@ import {
   CredentialSchema,
   RegisterBody,
   RegisteredSchema,
-  ScopesBody,
-  ScopesSchema,
-  type ScopesView,
+  ServiceChanges,
   ServiceId,
   ServiceSchema,
   type ServiceView,
 } from './schemas.ts'
+import { known, refuseOwn } from './spokesman.ts'
 
-export type ServiceDependencies = { readonly db: Db; readonly write: Write; readonly now: () => number }
+export type ServiceDependencies = {
+  readonly db: Db
+  readonly write: Write
+  readonly now: () => number
+  /** Holds the catalog still. @throws Problem when two services would take the same requests then */
+  readonly refuseBaseUrl: (trx: Trx, serviceId: string, baseUrl: string | null) => Promise<void>
+}
 
 const tags = ['Services']
 const admin = { access: 'token', scopes: ['services:admin'] } as const
 const mostCredentials = 2
 
-export function serviceRoutes(app: App, { db, write, now: clock }: ServiceDependencies): void {
-  for (const schema of [ServiceSchema, RegisteredSchema, CredentialSchema, ScopesSchema])
-    app.addSchema(schema)
+export function serviceRoutes(app: App, dependencies: ServiceDependencies): void {
+  const { db, write, now: clock, refuseBaseUrl } = dependencies
+  for (const schema of [ServiceSchema, RegisteredSchema, CredentialSchema]) app.addSchema(schema)
   const now = () => new Date(clock())
 
   app.route({
@@ -81,6 +84,7 @@ export function serviceRoutes(app: App, { db, write, now: clock }: ServiceDepend
       await write(request, async (trx, invalidate) => {
         if (!(await addService(trx, row)))
           throw new Problem('conflict', `id: there is a service "${body.id}" already.`)
+        if (row.base_url !== null) await refuseBaseUrl(trx, row.id, row.base_url)
         await addCredential(trx, secret.row)
         const detail = { name: row.name, checksIp: row.checks_ip, credentialId: secret.row.id }
         await record(
@@ -135,6 +139,48 @@ export function serviceRoutes(app: App, { db, write, now: clock }: ServiceDepend
     },
     handler: async ({ params: { id } }) =>
       viewOf(known(await serviceById(db, id)), await credentials(db, [id])),
+  })
+
+  app.route({
+    method: 'PATCH',
+    url: '/api/v1/services/:id',
+    config: {
+      policy: admin,
+      catalog: {
+        effects: { readOnly: false },
+        errors: ['validation-failed', 'unknown-field', 'not-found', 'conflict', 'policy-violation'],
+      },
+    },
+    schema: {
+      operationId: 'changeService',
+      summary: 'Change the name, description, base URL or checksIp of a service',
+      description: 'A field that is left out stays as it is.',
+      tags,
+      params: ServiceId,
+      body: ServiceChanges,
+      response: { 200: ref(ServiceSchema) },
+    },
+    handler: async (request) => {
+      const { id } = request.params
+      refuseOwn(id)
+      const { name, description, baseUrl, checksIp } = request.body
+      const row = await write(request, async (trx, invalidate) => {
+        if (baseUrl !== undefined) await refuseBaseUrl(trx, id, baseUrl)
+        const before = known(await lockService(trx, id))
+        const after = await changeService(trx, {
+          ...before,
+          ...(name !== undefined && { name }),
+          ...(description !== undefined && { description }),
+          ...(baseUrl !== undefined && { base_url: baseUrl }),
+          ...(checksIp !== undefined && { checks_ip: checksIp }),
+        })
+        const detail = { name: after.name, baseUrl: after.base_url, checksIp: after.checks_ip }
+        await record(trx, { action: 'service.updated', serviceId: id, detail }, actorOf(request), now())
+        invalidate({ kind: 'services' })
+        return after
+      })
+      return viewOf(row, await credentials(db, [id]))
+    },
   })
 
   app.route({
@@ -240,66 +286,6 @@ export function serviceRoutes(app: App, { db, write, now: clock }: ServiceDepend
       return { message: 'Credential removed', status: 200, id: credentialId }
     },
   })
-
-  app.route({
-    method: 'PUT',
-    url: '/api/v1/services/:id/scopes',
-    config: {
-      policy: { access: 'token', scopes: ['catalog:publish'] },
-      catalog: {
-        effects: { readOnly: false },
-        errors: ['validation-failed', 'unknown-field', 'not-found', 'conflict', 'policy-violation'],
-      },
-    },
-    schema: {
-      operationId: 'declareScopes',
-      summary: 'Declare all scopes of a service',
-      description:
-        'Replaces what was declared before. Needs services:admin, or a token whose subject is the service.',
-      tags,
-      params: ServiceId,
-      body: ScopesBody,
-      response: { 200: ref(ScopesSchema) },
-    },
-    handler: async (request) => {
-      const { id } = request.params
-      refuseOwn(id)
-      refuseOtherServices(tokenPrincipal(request), id)
-      await write(request, async (trx, invalidate) => {
-        known(await lockService(trx, id))
-        await declareScopes(trx, id, request.body)
-        const names = request.body.scopes.map((scope) => scope.name)
-        await record(
-          trx,
-          { action: 'service.scopes_declared', serviceId: id, detail: { scopes: names } },
-          actorOf(request),
-          now(),
-        )
-        invalidate({ kind: 'scopes' })
-      })
-      return scopesOf(db, id)
-    },
-  })
-
-  app.route({
-    method: 'GET',
-    url: '/api/v1/services/:id/scopes',
-    config: {
-      policy: { access: 'token', scopes: ['catalog:publish'] },
-      catalog: { effects: { readOnly: true }, errors: ['not-found'] },
-    },
-    schema: {
-      operationId: 'readScopes',
-      summary: 'Show the scopes a service declares',
-      tags,
-      params: ServiceId,
-      response: { 200: ref(ScopesSchema) },
-    },
-    handler: async ({ params: { id } }) => {
-      known(await serviceById(db, id))
-      return scopesOf(db, id)
-    },
-  })
 }
 
 async function makeSecret(serviceId: string, brought: string | undefined, now: Date) {
@@ -333,39 +319,3 @@ const credentialView = ({ id, hint, created_at }: CredentialRow) => ({
   hint,
   createdAt: created_at.toISOString(),
 })
-
-async function scopesOf(db: Db, serviceId: string): Promise<ScopesView> {
-  const groups = (await scopeGroups(db)).filter((row) => row.service_id === serviceId)
-  const declared = (await scopes(db)).filter((row) => row.service_id === serviceId)
-  return {
-    service: serviceId,
-    groups: groups.map(({ id, title }) => ({ id, title })),
-    scopes: declared.map((row) => ({
-      name: row.name,
-      title: row.title,
-      description: row.description,
-      group: row.group_id,
-      risk: row.risk,
-      implies: row.implies,
-      maxLifetimeDays: row.max_lifetime_days,
-    })),
-  }
-}
-
-function known(row: ServiceRow | undefined): ServiceRow {
-  if (row) return row
-  throw new Problem('not-found', 'There is no such service.')
-}
-
-function refuseOwn(id: string): void {
-  if (id === ownServiceId)
-    throw new Problem('policy-violation', 'Latchkey’s own service is declared by Latchkey itself.')
-}
-
-function refuseOtherServices(caller: TokenPrincipal, id: string): void {
-  if (may(caller, 'services:admin') || caller.facts.subject === id) return
-  throw new Problem(
-    'policy-violation',
-    `This token declares for the service ${caller.facts.subject} only; others need services:admin.`,
-  )
-}

@@ -72,7 +72,7 @@ export const CheckSchema = Type.Object(
     valid: Type.Boolean(),
     code: Type.String({
       description:
-        'valid, not_found, expired, revoked, disabled, subject_disabled, wrong_audience, wrong_team, ip_not_allowed or missing_scope. Treat one you do not know as not valid.',
+        'valid, not_found, expired, revoked, disabled, subject_disabled, rotated, wrong_audience, wrong_team, ip_not_allowed or missing_scope. Treat one you do not know as not valid.',
     }),
     missingScopes: Type.Array(Type.String()),
     token: Type.Union([CheckedToken, Type.Null()]),

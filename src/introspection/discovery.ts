@@ -4,7 +4,7 @@ import type { Db } from '../db/tables.ts'
 import type { App } from '../http/server.ts'
 import { ownScopes } from '../identity/own-scopes.ts'
 import { scopes } from '../identity/queries.ts'
-import { OAuthError, sendOAuthError } from './oauth-error.ts'
+import { exchangeGrant } from './token-endpoint.ts'
 
 const tags = ['Discovery']
 const config = { policy: { access: 'public' }, catalog: { effects: { readOnly: true } } } as const
@@ -51,33 +51,6 @@ export function discoveryRoutes(app: App, { db, issuer }: { db: Db; issuer: stri
     }
     app.route({ method: 'GET', url, config, schema, handler: async () => resource() })
   }
-  app.register(async (scoped) => tokenEndpoint(scoped as unknown as App))
-}
-
-/** Some clients refuse metadata without a token endpoint. There is one; it grants nothing yet, and says so. */
-function tokenEndpoint(app: App): void {
-  app.removeAllContentTypeParsers()
-  app.addContentTypeParser('*', (_request, payload, done) => {
-    payload.resume()
-    done(null)
-  })
-  app.setErrorHandler(sendOAuthError)
-  app.route({
-    method: 'POST',
-    url: '/oauth2/token',
-    config: {
-      policy: { access: 'public' },
-      catalog: { effects: { readOnly: true }, note: 'Offers no grant so far.' },
-    },
-    schema: { operationId: 'exchangeToken', summary: 'Token endpoint; offers no grant so far', tags },
-    handler: async () => {
-      throw new OAuthError(
-        400,
-        'unsupported_grant_type',
-        'No grant is offered here; provision tokens over /api/v1/tokens.',
-      )
-    },
-  })
 }
 
 function authorizationServer(issuer: string, scopeNames: readonly string[]) {
@@ -91,8 +64,10 @@ function authorizationServer(issuer: string, scopeNames: readonly string[]) {
     revocation_endpoint_auth_methods_supported: authMethods,
     // REQUIRED by RFC 8414 §2, though there is no authorization endpoint that could have any.
     response_types_supported: [],
+    // The token that is exchanged is the credential; no client has another.
+    token_endpoint_auth_methods_supported: ['none'],
     // Said explicitly: left out, it would mean authorization_code and implicit.
-    grant_types_supported: [],
+    grant_types_supported: [exchangeGrant],
     scopes_supported: scopeNames,
     service_documentation: `${issuer}/docs`,
   }

@@ -8,6 +8,8 @@ type Code =
   | 'invalid_client'
   | 'invalid_token'
   | 'insufficient_scope'
+  | 'invalid_scope'
+  | 'invalid_target'
   | 'unsupported_grant_type'
   | 'temporarily_unavailable'
   | 'server_error'

@@ -20,5 +20,8 @@ export type Facts = {
   readonly expireAt: number | null
   /** The end of this one secret, when a newer one has replaced it; null: lives as long as the token. */
   readonly endsAt: number | null
-  readonly state: 'active' | 'disabled' | 'revoked' | 'subject_disabled'
+  /** The version of the secret before, which ends when this one is first found good; null: it waits for nothing. */
+  readonly endsVersion: number | null
+  /** `rotated`: the token lives, this one secret of it does not. */
+  readonly state: 'active' | 'disabled' | 'revoked' | 'subject_disabled' | 'rotated'
 }

@@ -24,6 +24,7 @@ export type RefusalCode =
   | 'revoked'
   | 'disabled'
   | 'subject_disabled'
+  | 'rotated'
   | 'wrong_audience'
   | 'wrong_team'
   | 'ip_not_allowed'
@@ -52,7 +53,7 @@ export function judge(facts: Facts, question: Question, now: number): Verdict {
 function ended(facts: Facts, now: number): RefusalCode | null {
   if (facts.state !== 'active') return facts.state
   if (facts.expireAt !== null && now >= facts.expireAt) return 'expired'
-  if (facts.endsAt !== null && now >= facts.endsAt) return 'expired'
+  if (facts.endsAt !== null && now >= facts.endsAt) return 'rotated'
   return null
 }
 

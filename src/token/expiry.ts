@@ -1,5 +1,7 @@
 // When a new token ends: `expireAt`, `expiresIn`, the default, never; within what settings, scopes and maker allow.
 import { fieldProblem, Problem } from '../http/problem.ts'
+import type { Declared } from './declared.ts'
+import type { Maker } from './grants.ts'
 
 export type ExpiryInput = { expireAt?: string | null; expiresIn?: string | number }
 
@@ -10,7 +12,7 @@ export type ExpiryLimits = {
   readonly latest: Date | null
 }
 
-const dayMs = 86_400_000
+export const dayMs = 86_400_000
 const defaultDays = 90
 const farthestYears = 100
 
@@ -48,6 +50,24 @@ export function readExpiry({ expireAt, expiresIn }: ExpiryInput, now: Date): Dat
   return inFuture('/expiresIn', new Date(now.getTime() + durationMs(expiresIn)), now)
 }
 
+/** How long a token that reaches these scopes may live when this one makes it. */
+export function lifetimeOf(
+  reached: Iterable<string>,
+  declared: Declared,
+  maker: Maker,
+): Omit<ExpiryLimits, 'neverAllowed'> {
+  const days = [...reached].flatMap((scope) => declared.get(scope)?.max_lifetime_days ?? [])
+  const end = maker?.facts.expireAt ?? null
+  return {
+    maxLifetimeDays: days.length > 0 ? Math.min(...days) : null,
+    latest: end === null ? null : new Date(end),
+  }
+}
+
+/** Whether `end` comes after `other`; null is never. */
+export const isLater = (end: Date | null, other: Date | null): boolean =>
+  other !== null && (end === null || end > other)
+
 function inFuture(pointer: string, at: Date, now: Date): Date {
   const farthest = plusDays(now, farthestYears * 365)
   if (at > now && at <= farthest) return at
@@ -74,7 +94,7 @@ export function durationMs(text: string | number): number {
 
 const plusDays = (from: Date, days: number) => new Date(from.getTime() + days * dayMs)
 
-function earliest(a: Date | null, b: Date | null): Date | null {
+export function earliest(a: Date | null, b: Date | null): Date | null {
   if (a === null || b === null) return a ?? b
   return a < b ? a : b
 }

@@ -4,11 +4,9 @@ import type { TokenPrincipal } from '../guard/principal.ts'
 import { didYouMean } from '../http/nearest.ts'
 import { fieldProblem, Problem } from '../http/problem.ts'
 import { ownServiceId } from '../identity/own-scopes.ts'
-import type { ScopeRow, SubjectRow } from '../identity/queries.ts'
+import type { SubjectRow } from '../identity/queries.ts'
+import type { Declared } from './declared.ts'
 import { noWider } from './ip-restriction.ts'
-
-/** The declared scopes, by name. */
-export type Declared = ReadonlyMap<string, ScopeRow>
 
 /** Who makes the token. null: Latchkey itself, at bootstrap. */
 export type Maker = TokenPrincipal | null
@@ -42,12 +40,20 @@ export function refuseTooMuch(
     const cap = new Set(subject.scope_cap.flatMap((scope) => declared.get(scope)?.closure ?? []))
     refuseOutside(wanted, (scope) => cap.has(scope), `the subject ${subject.id} may not have`)
   }
-  if (maker === null) return
+  if (maker !== null) refuseUngiven(wanted, declared, maker, 'the token that makes this one may not give')
+}
+
+function refuseUngiven(
+  wanted: ReadonlySet<string>,
+  declared: Declared,
+  maker: TokenPrincipal,
+  why: string,
+): void {
   const held = new Set(maker.facts.scopes)
   // An admin hands out what products guard; what guards Latchkey itself only as far as the admin has it.
   const mayGive = (scope: string) =>
     held.has(scope) || (isAdmin(maker) && declared.get(scope)?.service_id !== ownServiceId)
-  refuseOutside(wanted, mayGive, 'the token that makes this one may not give')
+  refuseOutside(wanted, mayGive, why)
 }
 
 function refuseOutside(wanted: ReadonlySet<string>, allowed: (scope: string) => boolean, why: string): void {
@@ -56,6 +62,27 @@ function refuseOutside(wanted: ReadonlySet<string>, allowed: (scope: string) => 
   throw new Problem(
     'policy-violation',
     `scopes: ${outside.join(', ')} is more than ${why}.`.replace('is more than the', 'is what the'),
+  )
+}
+
+/** A token that exists, as far as it bounds who may come by its secret. */
+export type Existing = Reach & { readonly scopes: readonly string[]; readonly expireAt: Date | null }
+
+/**
+ * Who is given the secret of a token can do all that it can: so only whoever could have made it as it is may have it.
+ * @throws Problem policy-violation
+ */
+export function refuseWider(token: Existing, declared: Declared, maker: TokenPrincipal): void {
+  // What nobody declares today may be declared again tomorrow, so it counts.
+  const reached = new Set(token.scopes.flatMap((scope) => declared.get(scope)?.closure ?? [scope]))
+  refuseUngiven(reached, declared, maker, 'the token that asks for this may not give')
+  const own = [...reached].some((scope) => declared.get(scope)?.service_id === ownServiceId)
+  withinMaker(token, own, maker)
+  const end = maker.facts.expireAt
+  if (end === null || (token.expireAt !== null && token.expireAt.getTime() <= end)) return
+  throw new Problem(
+    'policy-violation',
+    `expireAt: this token would outlive the one that asks, which ends at ${new Date(end).toISOString()}.`,
   )
 }
 

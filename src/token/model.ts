@@ -1,5 +1,6 @@
 // A token as the API shows it. The secret is not part of it: only provision and rotate add it, once.
 
+import { earliest } from './expiry.ts'
 import { showRanges } from './ip-restriction.ts'
 import type { Status, TokenRow } from './queries.ts'
 import type { TokenView } from './schemas.ts'
@@ -12,8 +13,22 @@ export function statusOf(row: TokenRow, now: Date): Status {
   return 'active'
 }
 
+/** The secret before the present one, while it still works: how it will end, and when, as far as that is known. */
+function previousOf(
+  row: TokenRow,
+  now: Date,
+): { previousEnds: 'grace' | 'first-use' | null; until: Date | null } {
+  const over = { previousEnds: null, until: null }
+  if (row.previous_ended !== false || row.revoked_at !== null) return over
+  const until = row.previous_ends_at && earliest(row.previous_ends_at, row.expire_at)
+  const end = until ?? row.expire_at
+  if (end !== null && end <= now) return over
+  return { previousEnds: row.first_use_ends === null ? 'grace' : 'first-use', until }
+}
+
 export function viewOf(row: TokenRow, now: Date): TokenView {
   const status = statusOf(row, now)
+  const { previousEnds, until } = previousOf(row, now)
   return {
     id: row.id,
     name: row.name,
@@ -34,12 +49,14 @@ export function viewOf(row: TokenRow, now: Date): TokenView {
     revokedAt: row.revoked_at?.toISOString() ?? null,
     hint: row.hint,
     secretVersion: row.secret_version,
+    previousEnds,
+    previousSecretValidUntil: until?.toISOString() ?? null,
   }
 }
 
-/** Strong: revision covers what people change, the last use is the one thing that changes by itself. */
+/** Strong: revision covers what people change; by themselves change the last use, the status and the former secret. */
 export function etagOf(row: TokenRow, now: Date): string {
-  return `"${row.revision}.${row.last_used_at?.getTime() ?? 0}.${statusOf(row, now)}"`
+  return `"${row.revision}.${row.last_used_at?.getTime() ?? 0}.${statusOf(row, now)}.${previousOf(row, now).previousEnds ?? ''}"`
 }
 
 /** If-Match compares what people change; that the token was used meanwhile must not get in their way. */

@@ -4,9 +4,9 @@ import type { Actor } from '../audit/events.ts'
 import { record } from '../audit/record.ts'
 import type { Trx } from '../db/tables.ts'
 import { Problem } from '../http/problem.ts'
-import { scopes as declaredScopes } from '../identity/queries.ts'
-import { readExpiry } from './expiry.ts'
-import { type Declared, reach } from './grants.ts'
+import { declaredNow } from './declared.ts'
+import { isLater, readExpiry } from './expiry.ts'
+import { reach } from './grants.ts'
 import { noWider, readRanges, showRanges } from './ip-restriction.ts'
 import { type TokenChange, type TokenRow, updateToken } from './queries.ts'
 import type { NarrowBody } from './schemas.ts'
@@ -35,7 +35,7 @@ export async function narrow(
 }
 
 async function fewerScopes(trx: Trx, row: TokenRow, scopes: string[]): Promise<string[]> {
-  const declared: Declared = new Map((await declaredScopes(trx)).map((scope) => [scope.name, scope]))
+  const declared = await declaredNow(trx)
   const held = new Set(row.scopes.flatMap((scope) => declared.get(scope)?.closure ?? [scope]))
   // A scope it holds may be declared no more; keeping it gives nothing, so it may be named all the same.
   const wanted = reach(
@@ -56,8 +56,7 @@ function fewerRanges(row: TokenRow, input: NarrowBody['ipRestriction']): string[
 function earlierEnd(row: TokenRow, body: NarrowBody, now: Date): TokenChange {
   const end = readExpiry(body, now)
   if (end === undefined) return {}
-  const later = row.expire_at !== null && (end === null || end > row.expire_at)
-  if (later) throw wider(`expireAt: it ends at ${row.expire_at!.toISOString()} now`)
+  if (isLater(end, row.expire_at)) throw wider(`expireAt: it ends at ${row.expire_at!.toISOString()} now`)
   return { expire_at: end }
 }
 

@@ -7,10 +7,11 @@ import type { Trx } from '../db/tables.ts'
 import { didYouMean } from '../http/nearest.ts'
 import { fieldProblem, Problem } from '../http/problem.ts'
 import { ownServiceId } from '../identity/own-scopes.ts'
-import { scopes as declaredScopes, holdSubject, services } from '../identity/queries.ts'
-import { chooseExpiry } from './expiry.ts'
+import { holdSubject, services } from '../identity/queries.ts'
+import { type Declared, declaredNow } from './declared.ts'
+import { chooseExpiry, lifetimeOf } from './expiry.ts'
 import { hintOf, mintSecret } from './format.ts'
-import { type Declared, isAdmin, type Maker, reach, refuseTooMuch, withinMaker } from './grants.ts'
+import { isAdmin, type Maker, reach, refuseTooMuch, withinMaker } from './grants.ts'
 import { readRanges } from './ip-restriction.ts'
 import type { KeyRing } from './key-ring.ts'
 import { insertToken, type NewToken } from './queries.ts'
@@ -35,7 +36,7 @@ export async function provision(
     )
   }
   const subject = await holdSubject(trx, subjectId, now)
-  const declared: Declared = new Map((await declaredScopes(trx)).map((row) => [row.name, row]))
+  const declared = await declaredNow(trx)
   const scopes = body.scopes ?? []
   refuseTooMuch(scopes, declared, subject, maker)
   await refuseUnknownServices(trx, body.audience ?? [])
@@ -46,9 +47,6 @@ export async function provision(
     scopes,
     hint: hintOf(secret),
     expire_at: expiryOf(body, scopes, declared, maker, mint, now),
-    disabled_at: null,
-    revoked_at: null,
-    revoked_by: null,
   }
   await insertToken(trx, token, { digest: mint.ring.digest(secret), key_id: mint.ring.currentId, version: 1 })
   const { id, name, type, team, audience, expire_at } = token
@@ -89,16 +87,8 @@ function expiryOf(
   mint: Mint,
   now: Date,
 ) {
-  const lifetimes = [...reach(scopes, declared)].flatMap(
-    (scope) => declared.get(scope)?.max_lifetime_days ?? [],
-  )
-  const end = maker?.facts.expireAt ?? null
-  const limits = {
-    neverAllowed: mint.neverAllowed,
-    maxLifetimeDays: lifetimes.length > 0 ? Math.min(...lifetimes) : null,
-    latest: end === null ? null : new Date(end),
-  }
-  return chooseExpiry(body, limits, now)
+  const { neverAllowed } = mint
+  return chooseExpiry(body, { neverAllowed, ...lifetimeOf(reach(scopes, declared), declared, maker) }, now)
 }
 
 async function refuseUnknownServices(trx: Trx, audience: readonly string[]): Promise<void> {

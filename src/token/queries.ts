@@ -6,6 +6,9 @@ import type { Db, Tables, TokenTable, TokenUsageTable, Trx } from '../db/tables.
 export type TokenRow = Selectable<TokenTable> & {
   last_used_at: Date | null
   subject_disabled_at: Date | null
+  /** Of the secret before the present one; null: there is none any more. */
+  previous_ended: boolean | null
+  previous_ends_at: Date | null
 }
 
 export type Status = 'active' | 'disabled' | 'expired' | 'revoked'
@@ -29,8 +32,14 @@ const tokens = (db: Db) =>
     .selectFrom('token')
     .innerJoin('subject', 'subject.id', 'token.subject')
     .leftJoin('token_usage', 'token_usage.token_id', 'token.id')
+    .leftJoin('token_secret as previous', (join) =>
+      join
+        .onRef('previous.token_id', '=', 'token.id')
+        .on('previous.version', '=', sql<number>`token.secret_version - 1`),
+    )
     .selectAll('token')
     .select(['token_usage.last_used_at', 'subject.disabled_at as subject_disabled_at'])
+    .select(['previous.ended as previous_ended', 'previous.ends_at as previous_ends_at'])
 
 export const tokenById = (db: Db, id: string): Promise<TokenRow | undefined> =>
   tokens(db).where('token.id', '=', id).executeTakeFirst()
@@ -103,9 +112,18 @@ function mentions(where: Where, text: string) {
   ])
 }
 
-export type NewToken = Omit<Selectable<TokenTable>, 'metadata' | 'secret_version' | 'revision'> & {
-  metadata: string
-}
+/** What a token begins without. */
+type Later =
+  | 'secret_version'
+  | 'first_use_ends'
+  | 'revision'
+  | 'disabled_at'
+  | 'disabled_by'
+  | 'disabled_by_admin'
+  | 'revoked_at'
+  | 'revoked_by'
+
+export type NewToken = Omit<Selectable<TokenTable>, 'metadata' | Later> & { metadata: string }
 export type NewSecret = { digest: Buffer; key_id: string; version: number }
 
 export async function insertToken(trx: Trx, token: NewToken, secret: NewSecret): Promise<void> {
@@ -173,4 +191,48 @@ export async function tokenIdByDigest(db: Db, digests: readonly Buffer[]): Promi
     .where('digest', 'in', [...digests])
     .executeTakeFirst()
   return row?.token_id
+}
+
+/** @returns whether this call paused it; false when it was paused before, unless an admin's pause replaces its owner's */
+export async function markDisabled(
+  trx: Trx,
+  { id, disabled_at }: TokenRow,
+  { by, byAdmin }: { by: string; byAdmin: boolean },
+  now: Date,
+): Promise<boolean> {
+  const { numUpdatedRows } = await trx
+    .updateTable('token')
+    .set((set) => ({
+      disabled_at: disabled_at ?? now,
+      disabled_by: by,
+      disabled_by_admin: byAdmin,
+      revision: set('revision', '+', 1),
+    }))
+    .where('id', '=', id)
+    .where('revoked_at', 'is', null)
+    .where((where) =>
+      where.or([
+        where('disabled_at', 'is', null),
+        where.and([where('disabled_by_admin', '=', false), where.val(byAdmin)]),
+      ]),
+    )
+    .executeTakeFirst()
+  return numUpdatedRows === 1n
+}
+
+/** @returns whether this call let it go on; false when it was not paused */
+export async function markEnabled(trx: Trx, { id }: TokenRow): Promise<boolean> {
+  const { numUpdatedRows } = await trx
+    .updateTable('token')
+    .set((set) => ({
+      disabled_at: null,
+      disabled_by: null,
+      disabled_by_admin: false,
+      revision: set('revision', '+', 1),
+    }))
+    .where('id', '=', id)
+    .where('disabled_at', 'is not', null)
+    .where('revoked_at', 'is', null)
+    .executeTakeFirst()
+  return numUpdatedRows === 1n
 }

@@ -1,4 +1,4 @@
-// /api/v1/tokens: provision, list, read, narrow, revoke. Own tokens with tokens:read and tokens:write, everybody's
+// /api/v1/tokens: provision, list, read, narrow, revoke; rotating and pausing are rotate-routes.ts and pause-routes.ts. Own tokens with tokens:read and tokens:write, everybody's
 // with tokens:admin; another subject's token looks as if it were not there.
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import Type from 'typebox'
@@ -11,12 +11,19 @@ import { page } from '../http/page.ts'
 import { Problem } from '../http/problem.ts'
 import { ref } from '../http/ref.ts'
 import type { App } from '../http/server.ts'
+import { acknowledged, preferred } from './acknowledge.ts'
 import { etagOf, matches, viewOf } from './model.ts'
 import { narrow } from './narrow.ts'
+import { once } from './once.ts'
+import { pauseRoutes } from './pause-routes.ts'
 import { type Mint, provision } from './provision.ts'
-import { listTokens, lockToken, type TokenRow, tokenById, usageOf } from './queries.ts'
+import { listTokens, lockToken, tokenById, usageOf } from './queries.ts'
+import { createRetries, RetryHeaders, refuseReplay } from './retries.ts'
 import { revokeToken } from './revoke.ts'
+import { rotateRoutes } from './rotate-routes.ts'
 import {
+  Id,
+  IfMatch,
   ListQuery,
   NarrowBody,
   ProvisionBody,
@@ -26,6 +33,7 @@ import {
   TokenSchema,
   UsageSchema,
 } from './schemas.ts'
+import { visible } from './visible.ts'
 
 export type TokenDependencies = {
   readonly db: Db
@@ -41,12 +49,6 @@ export type TokenDependencies = {
   readonly onRevoked: () => void
 }
 
-const Id = Type.Object({ id: Type.String({ maxLength: 64, format: 'text', description: 'tok_…' }) })
-const IfMatch = Type.Object({
-  'if-match': Type.Optional(
-    Type.String({ maxLength: 200, description: 'ETag of the version that is meant.' }),
-  ),
-})
 const tags = ['Tokens']
 
 export function tokenRoutes(app: App, dependencies: TokenDependencies): void {
@@ -55,6 +57,9 @@ export function tokenRoutes(app: App, dependencies: TokenDependencies): void {
   const { db, write, writeNew, mint, cursors, issuer, effectiveWithinMs, onProvisioned, onRevoked } =
     dependencies
   const now = () => new Date(dependencies.now())
+  const retries = createRetries(mint.ring)
+  rotateRoutes(app, { ...dependencies, retries })
+  pauseRoutes(app, dependencies)
 
   app.route({
     method: 'POST',
@@ -63,34 +68,42 @@ export function tokenRoutes(app: App, dependencies: TokenDependencies): void {
       policy: { access: 'token', scopes: ['tokens:write'] },
       catalog: {
         effects: { readOnly: false },
-        errors: ['validation-failed', 'unknown-field', 'unknown-scope', 'policy-violation'],
+        errors: [
+          'validation-failed',
+          'unknown-field',
+          'unknown-scope',
+          'policy-violation',
+          'idempotency-in-progress',
+          'idempotency-key-reused',
+        ],
       },
     },
     schema: {
       operationId: 'provisionToken',
       summary: 'Create (provision) a token',
-      description: 'The secret is in the member `token` of this one answer, and nowhere else, ever.',
+      description:
+        'The secret is in the member `token` of this one answer, and nowhere else, ever. With an Idempotency-Key, the same request is answered the same for ten minutes.',
       tags,
+      headers: RetryHeaders,
       body: ProvisionBody,
       response: { 200: ref(ProvisionedSchema) },
     },
     handler: async (request, reply) => {
-      // What the answer needs is read before the commit: nothing may fail between the change and its answer.
-      const { row, secret } = await writeNew(request, async (trx) => {
-        const made = await provision(
-          trx,
-          request.body,
-          tokenPrincipal(request),
-          actorOf(request),
-          mint,
-          now(),
-        )
-        return { row: (await tokenById(trx, made.id))!, secret: made.secret }
+      const retry = retries.of(request)
+      const { answer, replayed } = await writeNew(request, (trx) => {
+        const caller = tokenPrincipal(request)
+        const at = now()
+        // What the answer needs is read before the commit: nothing may fail between the change and its answer.
+        const make = async () => {
+          const made = await provision(trx, request.body, caller, actorOf(request), mint, at)
+          const view = viewOf((await tokenById(trx, made.id))!, at)
+          return { tokenId: made.id, answer: { ...view, token: made.secret } }
+        }
+        return once(trx, retry, at, make, (id) => refuseReplay(trx, id, caller))
       })
-      onProvisioned(request.body.type ?? 'personal')
-      return reply
-        .header('location', `/api/v1/tokens/${row.id}`)
-        .send({ ...viewOf(row, now()), token: secret })
+      if (replayed) reply.header('idempotency-replayed', 'true')
+      else onProvisioned(answer.type)
+      return reply.header('location', `/api/v1/tokens/${answer.id}`).send(answer)
     },
   })
 
@@ -267,9 +280,8 @@ export function tokenRoutes(app: App, dependencies: TokenDependencies): void {
     handler: (request, reply) => revoke(request, reply, request.params.id) as never,
   })
 
-  /** `Prefer: respond-async` (RFC 7240) asks not to wait for the other replicas. */
   async function revoke(request: FastifyRequest, reply: FastifyReply, id: string) {
-    const atOnce = /(^|,)\s*respond-async\s*(,|;|$)/i.test(String(request.headers['prefer'] ?? ''))
+    const wish = preferred(request)
     const { first, row } = await write(
       request,
       async (trx, invalidate) => {
@@ -277,27 +289,16 @@ export function tokenRoutes(app: App, dependencies: TokenDependencies): void {
         const first = await revokeToken(trx, before, actorOf(request), invalidate, now())
         return { first, row: (await tokenById(trx, id))! }
       },
-      { target: id, acknowledge: atOnce ? 'committed' : 'effective' },
+      { target: id, acknowledge: wish.acknowledge },
     )
     if (first) onRevoked()
-    const committed = now()
+    const effect = acknowledged(reply, wish, now(), effectiveWithinMs)
     const revokedAt = row.revoked_at!.toISOString()
-    const told = { message: first ? 'Token revoked' : 'Token was already revoked', id, revokedAt }
-    if (!atOnce) return { ...told, status: 200, effectiveAt: first ? committed.toISOString() : revokedAt }
-    const effectiveBy = new Date(committed.getTime() + effectiveWithinMs).toISOString()
-    reply.code(202).header('preference-applied', 'respond-async')
-    return { ...told, status: 202, effectiveBy }
+    const message = first ? 'Token revoked' : 'Token was already revoked'
+    // What was over before this call is so since then, as far as anybody can tell.
+    const since = !first && !wish.atOnce && { effectiveAt: revokedAt }
+    return { message, id, revokedAt, status: wish.atOnce ? 202 : 200, ...effect, ...since }
   }
-}
-
-/** Another subject's token is answered like one that does not exist: who may not see it, may not learn of it. */
-function visible(row: TokenRow | undefined, caller: TokenPrincipal): TokenRow {
-  if (
-    row &&
-    (row.subject === caller.facts.subject || row.id === caller.facts.tokenId || may(caller, 'tokens:admin'))
-  )
-    return row
-  throw new Problem('not-found', 'There is no such token.')
 }
 
 function ownOnly(caller: TokenPrincipal, asked: string | undefined): string {

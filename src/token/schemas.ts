@@ -31,7 +31,7 @@ const metadata = Type.Record(
   },
 )
 
-const ipRestriction = Type.Union(
+export const ipRestriction = Type.Union(
   [
     Type.String({ maxLength: 4_000 }),
     Type.Array(Type.String({ maxLength: 100 }), { maxItems: 50 }),
@@ -122,7 +122,14 @@ const tokenProperties = {
   }),
   revokedAt: Type.Union([Type.String({ format: 'date-time' }), Type.Null()]),
   hint: Type.String({ description: 'Enough to recognise the secret by.', examples: ['lk_pat_3fZ8…Qk2c'] }),
-  secretVersion: Type.Integer(),
+  secretVersion: Type.Integer({ description: 'Counts rotations, from 1.' }),
+  previousEnds: Type.Union([Type.Enum(['grace', 'first-use']), Type.Null()], {
+    description: 'By what the secret before this one will end. null: none but this one works.',
+  }),
+  previousSecretValidUntil: Type.Union([Type.String({ format: 'date-time' }), Type.Null()], {
+    description:
+      'Until when the secret before this one works, at the latest. null: it does not; or, with previousEnds first-use, until the first use of this one, whenever that is.',
+  }),
 }
 
 export const TokenSchema = Type.Object(tokenProperties, { $id: 'Token', ...closed })
@@ -134,6 +141,61 @@ export const ProvisionedSchema = Type.Object(
   { ...tokenProperties, token: Type.String({ description: 'The secret itself. Shown this once.' }) },
   { $id: 'ProvisionedToken', ...closed },
 )
+
+const effect = {
+  effectiveAt: Type.Optional(
+    Type.String({
+      format: 'date-time',
+      description: 'From this moment on, every replica answers by this change.',
+    }),
+  ),
+  effectiveBy: Type.Optional(
+    Type.String({
+      format: 'date-time',
+      description: 'Instead of effectiveAt with Prefer: respond-async: from then on at the latest.',
+    }),
+  ),
+}
+
+export const RotatedSchema = Type.Object(
+  {
+    ...tokenProperties,
+    token: Type.String({ description: 'The new secret. Shown this once.' }),
+    ...effect,
+  },
+  { $id: 'RotatedToken', ...closed },
+)
+
+export const PausedSchema = Type.Object({ ...tokenProperties, ...effect }, { $id: 'PausedToken', ...closed })
+
+export const RotateBody = Type.Object(
+  {
+    gracePeriod: Type.Optional(
+      Type.Union([Type.String({ maxLength: 40 }), Type.Integer({ minimum: 0 })], {
+        description:
+          'For how long the present secret goes on working: 24h, PT24H or seconds, at most 90 days. Left out: not at all.',
+        examples: ['24h'],
+      }),
+    ),
+    previousEnds: Type.Optional(
+      Type.Enum(['grace', 'first-use'], {
+        description:
+          'first-use: the present secret ends when the new one is first found good, and with the gracePeriod at the latest, if one is given.',
+        default: 'grace',
+      }),
+    ),
+    expireAt: Type.Optional(
+      Type.Union([Type.String({ format: 'date-time' }), Type.Null()], {
+        description:
+          'A new end of the token. Left out: as it is. A later one only as far as the caller could provision such a token.',
+        examples: ['2027-02-19T00:00:00Z'],
+      }),
+    ),
+    expiresIn: Type.Optional(expiresIn),
+  },
+  closed,
+)
+export type RotateBody = Static<typeof RotateBody>
 
 export const UsageSchema = Type.Object(
   {
@@ -218,3 +280,10 @@ export const ListQuery = Type.Object(
   },
   closed,
 )
+
+export const Id = Type.Object({ id: Type.String({ maxLength: 64, format: 'text', description: 'tok_…' }) })
+export const IfMatch = Type.Object({
+  'if-match': Type.Optional(
+    Type.String({ maxLength: 200, description: 'ETag of the version that is meant.' }),
+  ),
+})

@@ -41,7 +41,9 @@ export function createFeed(self: string): Feed {
   }
 
   return {
-    publish(what) {
+    publish(changed) {
+      // Listeners remember verdicts about tokens; which route needs what, they do not hear from here.
+      const what = changed.filter((one) => one.kind !== 'catalog')
       if (what.some((one) => one.kind === 'scopes')) publishReset()
       else if (what.length > 0) add((id) => ({ kind: 'forget', id, what }))
     },

@@ -20,14 +20,20 @@ export type FactsRow = {
   created_at: Date
   expire_at: Date | null
   ends_at: Date | null
+  ends_version: number | null
   state: Facts['state']
 }
 
-// Every cause of death is looked at; any one is enough.
+// Every cause of death is looked at, of the token t, its owner o and the one secret s; any is enough.
 export const stateColumn = `case when t.revoked_at is not null then 'revoked'
            when o.disabled_at is not null then 'subject_disabled'
            when t.disabled_at is not null then 'disabled'
+           when s.ended then 'rotated'
            else 'active' end as state`
+
+/** A later rotation may have made this secret the one before: then its use ends nothing any more. */
+export const endsVersionColumn =
+  'case when s.version = t.secret_version then t.first_use_ends end as ends_version'
 
 // Effective scopes: what the token's scopes reach, as far as what the subject's cap reaches. A scope that no
 // service declares any more reaches nothing.
@@ -44,7 +50,7 @@ const text = `
     from (select ${serverIdentity} as server) here
     left join lateral (
       select s.digest, s.ends_at, t.id, t.type, t.subject, t.team, t.audience, t.ip_ranges, t.created_at, t.expire_at,
-        ${stateColumn},
+        ${stateColumn}, ${endsVersionColumn},
         ${effectiveScopes('t.scopes', 'o.scope_cap')} as scopes
       from token_secret s
       join token t on t.id = s.token_id
@@ -62,12 +68,14 @@ export function createLookup(read: PreparedRead, server: () => string | null): R
   }
 }
 
-/** What is true of a token within this transaction; null: there is none. */
-export async function factsById(trx: Trx, tokenId: string): Promise<Facts | null> {
+/** What is true of a secret within this transaction; null: there is none. */
+export async function factsWithin(trx: Trx, digests: readonly Buffer[]): Promise<Facts | null> {
   const { rows } = await sql<FactsRow>`
-    select t.id, t.type, t.subject, t.team, t.audience, t.ip_ranges, t.created_at, t.expire_at, null as ends_at,
-      ${sql.raw(stateColumn)}, ${sql.raw(effectiveScopes('t.scopes', 'o.scope_cap'))} as scopes
-    from token t join subject o on o.id = t.subject where t.id = ${tokenId}`.execute(trx)
+    select s.ends_at, t.id, t.type, t.subject, t.team, t.audience, t.ip_ranges, t.created_at, t.expire_at,
+      ${sql.raw(stateColumn)}, ${sql.raw(endsVersionColumn)},
+      ${sql.raw(effectiveScopes('t.scopes', 'o.scope_cap'))} as scopes
+    from token_secret s join token t on t.id = s.token_id join subject o on o.id = t.subject
+    where s.digest in (${sql.join(digests)})`.execute(trx)
   return rows[0] ? factsOf(rows[0]) : null
 }
 
@@ -83,6 +91,7 @@ export function factsOf(row: FactsRow): Facts {
     createdAt: row.created_at.getTime(),
     expireAt: row.expire_at?.getTime() ?? null,
     endsAt: row.ends_at?.getTime() ?? null,
+    endsVersion: row.ends_version,
     state: row.state,
   }
 }

@@ -36,7 +36,8 @@ export function createTruth(
   store: Store,
   ring: KeyRing,
   shape: SecretShape,
-  forgetCredentials: () => void,
+  /** What others remember here. null: everything may be different. */
+  forgetOthers: (what: readonly Invalidation[] | null) => void,
   logger: Logger,
   sabotage: ReadonlySet<Sabotage>,
 ): Truth {
@@ -63,7 +64,7 @@ export function createTruth(
   })
   const forgetHere = (what: readonly Invalidation[]) => {
     facts.forget(what)
-    if (what.some((one) => one.kind === 'services')) forgetCredentials()
+    forgetOthers(what)
   }
   const onForget = (what: readonly Invalidation[]) => {
     forgetHere(what)
@@ -71,7 +72,7 @@ export function createTruth(
   }
   const onForgetAll = () => {
     facts.forgetAll()
-    forgetCredentials()
+    forgetOthers(null)
     feed.publishReset()
   }
   const onTrouble = (what: string, err: Error | null) => logger.warn({ err: err ?? undefined }, what)

@@ -19,15 +19,18 @@ export type VerifyDependencies = {
     agent: string | undefined,
     slot: number,
   ) => void
+  /** A token was found good whose former secret ends by that. */
+  readonly noteFirstUse: (facts: Facts) => void
   /** Epoch milliseconds. */
   readonly now: () => number
 }
 
-export function createVerify({ facts, note, now }: VerifyDependencies): Verify {
+export function createVerify({ facts, note, noteFirstUse, now }: VerifyDependencies): Verify {
   const judged = (known: Facts, slot: number, question: Question, agent: string | undefined): Verdict => {
     const at = now()
     const verdict = judge(known, question, at)
     note(verdict, question, at, agent, slot)
+    if (known.endsVersion !== null && verdict.active) noteFirstUse(known)
     return verdict
   }
   return (secret, question, agent) => {

@@ -18,6 +18,10 @@ const expectedPolicy: Record<string, string> = {
   'PATCH /api/v1/tokens/{id}': 'tokens:write',
   'DELETE /api/v1/tokens/{id}': 'tokens:write',
   'GET /api/v1/tokens/{id}/usage': 'tokens:read',
+  'POST /api/v1/tokens/{id}/rotate': 'tokens:write',
+  'POST /api/v1/tokens/{id}/disable': 'tokens:write',
+  'POST /api/v1/tokens/{id}/enable': 'tokens:write',
+  'POST /api/v1/tokens/self/rotate': 'tokens:rotate-self',
   'GET /api/v1/tokens/self': 'holder',
   'DELETE /api/v1/tokens/self': 'holder',
   'POST /api/v1/verify': 'service tokens:introspect',
@@ -25,20 +29,37 @@ const expectedPolicy: Record<string, string> = {
   'POST /oauth2/introspect': 'service tokens:introspect',
   'POST /oauth2/revoke': 'service',
   'GET /api/v1/revocations': 'service tokens:introspect',
-  // Refuses every grant, so that OAuth clients get an answer that they understand.
+  // The token that is exchanged is the credential.
   'POST /oauth2/token': 'public',
+  'GET /api/v1/trust-policies': 'tokens:admin',
+  'POST /api/v1/trust-policies': 'tokens:admin',
+  'GET /api/v1/trust-policies/{id}': 'tokens:admin',
+  'PATCH /api/v1/trust-policies/{id}': 'tokens:admin',
+  'DELETE /api/v1/trust-policies/{id}': 'tokens:admin',
+  'POST /api/v1/trust-policies/{id}/test': 'tokens:admin',
   'GET /api/v1/services': 'services:admin',
   'POST /api/v1/services': 'services:admin',
   'GET /api/v1/services/{id}': 'services:admin',
+  'PATCH /api/v1/services/{id}': 'services:admin',
   'DELETE /api/v1/services/{id}': 'services:admin',
   'POST /api/v1/services/{id}/credentials': 'services:admin',
   'DELETE /api/v1/services/{id}/credentials/{credentialId}': 'services:admin',
   'GET /api/v1/services/{id}/scopes': 'catalog:publish',
   'PUT /api/v1/services/{id}/scopes': 'catalog:publish',
+  'GET /api/v1/services/{id}/openapi': 'catalog:publish',
+  'PUT /api/v1/services/{id}/openapi': 'catalog:publish',
   'GET /api/v1/subjects/{id}': 'tokens:admin',
   'PATCH /api/v1/subjects/{id}': 'tokens:admin',
   'GET /api/v1/audit-events': 'audit:read',
   'GET /api/programmatic/catalog': 'public',
+  'GET /api/programmatic/openapi.json': 'public',
+  'GET /api/programmatic/openapi/{service}.json': 'public',
+  'GET /api/programmatic/arazzo.json': 'public',
+  'GET /llms.txt': 'public',
+  'GET /.well-known/api-catalog': 'public',
+  // Open to all, but a token that is sent must be good: test/interop/mcp.test.ts.
+  'POST /mcp': 'public',
+  'POST /api/v1/catalog/scopes-for': 'public',
   'GET /.well-known/oauth-authorization-server': 'public',
   'GET /.well-known/oauth-protected-resource': 'public',
   'GET /.well-known/openid-configuration': 'public',
@@ -52,8 +73,8 @@ const expectedPolicy: Record<string, string> = {
 
 /** Written out, not computed: what each own scope lets one do beyond itself. */
 const implied: Record<string, string[]> = {
-  'tokens:write': ['tokens:read'],
-  'tokens:admin': ['tokens:read', 'tokens:write'],
+  'tokens:write': ['tokens:read', 'tokens:rotate-self'],
+  'tokens:admin': ['tokens:read', 'tokens:write', 'tokens:rotate-self'],
   'services:admin': ['catalog:publish'],
 }
 
@@ -199,7 +220,7 @@ for (const engine of engines) {
             cells += 1
             if (status !== answer.status) wrong.push(`HEAD ${path}: ${status}, GET ${answer.status}`)
           }
-          if (name === 'DELETE /api/v1/tokens/self') caller = await make()
+          if (/(DELETE|POST) \/api\/v1\/tokens\/self/.test(name)) caller = await make()
         }
         t.strictSame(wrong, [], who)
       }

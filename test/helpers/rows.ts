@@ -2,7 +2,10 @@
 import { sql } from 'kysely'
 import type { Db } from '../../src/db/tables.ts'
 
-const all = 'token token_secret subject service service_secret scope scope_group audit_event'.split(' ')
+const all =
+  'token token_secret replay subject service service_secret scope scope_group service_document service_guidance trust_policy federated_use audit_event'.split(
+    ' ',
+  )
 
 /** Every row that a request may change, as one text. Refused checks are left out: they are written now and then. */
 export async function everyRow(db: Db): Promise<string> {

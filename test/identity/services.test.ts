@@ -241,8 +241,12 @@ for (const engine of engines) {
             },
             { ...scope('shop:read'), description: null, risk: 'medium', implies: [], maxLifetimeDays: null },
           ],
+          presets: [],
+          jobs: [],
+          workflows: [],
         }
-        t.strictSame([answer.status, answer.body], [200, expected])
+        const told = { scopesStillHeld: [], brokenWorkflows: [] }
+        t.strictSame([answer.status, answer.body], [200, { ...expected, ...told }])
         t.strictSame((await call('GET', '/api/v1/services/shop/scopes')).body, expected)
       },
     )

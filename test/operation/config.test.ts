@@ -77,6 +77,20 @@ const cases: Record<Key, Case> = {
     invalid: ['old,CANARY', 'a_b'],
   },
   neverExpire: { valid: [['refuse', 'refuse']], invalid: ['CANARY', 'Refuse', 'toString'] },
+  internalIssuers: {
+    valid: [
+      [
+        'http://127.0.0.1:8090/x, https://gitlab.internal/',
+        ['http://127.0.0.1:8090', 'https://gitlab.internal'],
+      ],
+    ],
+    invalid: [
+      'ftp://canary.example',
+      'CANARY',
+      'https://u:CANARY@canary.example',
+      'https://a.example,CANARY',
+    ],
+  },
   trustedProxies: {
     valid: [
       ['10.0.0.0/8', [range(0x0a000000, 8)]],
@@ -154,6 +168,7 @@ t.test(
       tokenPrefixesPast: [],
       neverExpire: 'allow',
       trustedProxies: [],
+      internalIssuers: [],
       drainSeconds: 1,
       logLevel: 'info',
     })

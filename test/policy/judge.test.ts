@@ -20,6 +20,7 @@ const good: Facts = {
   createdAt: now - 1_000,
   expireAt: now + 1_000,
   endsAt: now + 500,
+  endsVersion: null,
   state: 'active',
 }
 const asked: Question = {
@@ -37,6 +38,7 @@ const causes: Record<string, (one: Case) => Case> = {
   'subject disabled': ({ facts, question }) => ({ facts: { ...facts, state: 'subject_disabled' }, question }),
   expired: ({ facts, question }) => ({ facts: { ...facts, expireAt: now }, question }),
   'secret replaced': ({ facts, question }) => ({ facts: { ...facts, endsAt: now }, question }),
+  'secret ended': ({ facts, question }) => ({ facts: { ...facts, state: 'rotated' }, question }),
   'other audience': ({ facts, question }) => ({ facts: { ...facts, audience: ['billing'] }, question }),
   'asker unknown': ({ facts, question }) => ({
     facts,
@@ -76,7 +78,8 @@ t.test('the cause that is named is the one that holds', async (t) => {
     disabled: 'disabled',
     'subject disabled': 'subject_disabled',
     expired: 'expired',
-    'secret replaced': 'expired',
+    'secret replaced': 'rotated',
+    'secret ended': 'rotated',
     'other audience': 'wrong_audience',
     'asker unknown': 'wrong_audience',
     'other team': 'wrong_team',
@@ -195,7 +198,8 @@ const anyFacts: fc.Arbitrary<Facts> = fc.record({
   createdAt: fc.constant(now - 1_000),
   expireAt: time,
   endsAt: time,
-  state: fc.constantFrom('active', 'active', 'active', 'disabled', 'revoked', 'subject_disabled'),
+  endsVersion: fc.constant(null),
+  state: fc.constantFrom('active', 'active', 'active', 'disabled', 'revoked', 'subject_disabled', 'rotated'),
 })
 const anyQuestion: fc.Arbitrary<Question> = fc.record({
   asker: fc.oneof(

@@ -56,6 +56,15 @@ async function drive({ url, admin }: Target) {
   await send('PUT', '/api/v1/services/posts/scopes', json(admin), JSON.stringify(scopes))
   const id = await make('/api/v1/tokens', { name: 'a', subject: 'u', scopes: ['posts:read'] }, 'token')
   const bound = await make('/api/v1/tokens', { name: 'b', subject: 'u', ipRestriction: '192.0.2.1' }, 'token')
+  // The key of a request opens what is kept of its answer, so it is a secret too.
+  const retryKey = 'canary-idempotency-key-6c1de0f2b94a'
+  const rotating = { ...json(admin), 'idempotency-key': retryKey }
+  for (const gracePeriod of ['1h', '1h', '2h']) {
+    const body = JSON.stringify({ gracePeriod })
+    const { status, text } = await send('POST', `/api/v1/tokens/${id}/rotate`, rotating, body)
+    if (status === 200) shown.push(JSON.parse(answers.pop()!.text.split('\n').at(-1)!).token)
+    if (status !== (gracePeriod === '1h' ? 200 : 422)) throw new Error(text)
+  }
   const spent = await make('/api/v1/tokens', { name: 'c', subject: 'u' }, 'token')
   await send('DELETE', `/api/v1/tokens/${spent}`, bearer(admin))
   const secrets = [...shown, broughtSecret, wrongSecret]
@@ -106,6 +115,17 @@ async function drive({ url, admin }: Target) {
       await send('POST', `${path}?token=${encoded}`, { ...form, ...bearer(admin) }, '')
       await send('GET', `${path}?token=${encoded}`, bearer(secret))
     }
+    await send('POST', '/mcp', json(secret), '{"jsonrpc":"2.0","id":1,"method":"ping"}')
+    for (const params of [
+      `{"name":"whoami","arguments":{${text}:1}}`,
+      `{"name":"list_jobs","arguments":${text}}`,
+    ])
+      await send(
+        'POST',
+        '/mcp',
+        json(admin),
+        `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":${params}}`,
+      )
     // Where it does not belong: query, path, headers, fields, broken JSON.
     for (const path of ['/api/v1/tokens', '/readyz', '/nowhere', '/%zz', '/problems/x']) {
       await send('GET', `${path}?access_token=${encoded}&${encoded}=1`, {})
@@ -132,6 +152,13 @@ async function drive({ url, admin }: Target) {
     const asName = secret.startsWith('canary') ? [] : ['ipRestriction', secret]
     for (const field of ['type', 'expireAt', 'expiresIn', 'surprise', 'team ', ...asName]) {
       await send('POST', '/api/v1/tokens', json(admin), JSON.stringify({ name: 'x', [field]: `${secret} ` }))
+    }
+    for (const params of [
+      `{"name":${text}}`,
+      `{"name":"search_endpoints","arguments":{"service":${text}}}`,
+    ]) {
+      const call = `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":${params}}`
+      if (!secret.startsWith('canary')) await send('POST', '/mcp', json(admin), call)
     }
     await send('POST', '/api/v1/tokens', json(admin), `{"name":"x","token":${text},`)
     await send('POST', '/api/v1/tokens', json(admin), text)
@@ -178,7 +205,7 @@ async function drive({ url, admin }: Target) {
     page = next
     await send('GET', page, bearer(admin))
   }
-  return { answers, secrets: [...secrets, operatorSecret] }
+  return { answers, secrets: [...secrets, operatorSecret, retryKey] }
 }
 
 /** The secret, without the checksum that can be computed; as it is, in Basic, and in hexadecimal. */

@@ -1,8 +1,6 @@
 // Nothing is wider than its maker, nobody reaches another's token, and no race gets around either.
 import fc from 'fast-check'
-import { sql } from 'kysely'
 import t, { type Test } from 'tap'
-import type { Db } from '../../src/db/tables.ts'
 import type { TokenPrincipal } from '../../src/guard/principal.ts'
 import { Problem } from '../../src/http/problem.ts'
 import type { ScopeRow, SubjectRow } from '../../src/identity/queries.ts'
@@ -13,6 +11,7 @@ import { closure } from '../../src/policy/scopes.ts'
 import { chooseExpiry } from '../../src/token/expiry.ts'
 import { isAdmin, type Reach, reach, refuseTooMuch, withinMaker } from '../../src/token/grants.ts'
 import { type Answer, basic, engines, provision, registerPosts, startLatchkey } from '../helpers/latchkey.ts'
+import { hold, persist, waiting } from '../helpers/races.ts'
 import { everyRow } from '../helpers/rows.ts'
 
 const day = 86_400_000
@@ -458,14 +457,6 @@ for (const engine of engines) {
   })
 }
 
-/** Sixty-four at once may be more than a busy machine takes on in time: it says so, has done nothing, and is asked again. */
-async function persist(ask: () => Promise<Answer>): Promise<Answer> {
-  for (;;) {
-    const answer = await ask()
-    if (answer.status !== 503) return answer
-  }
-}
-
 const idOf = (token: { id: string }) => token.id
 
 /** An answer without what is its own: the id of the request and the time. */
@@ -473,23 +464,6 @@ function plain({ status, headers, text, body }: Answer) {
   const kept = [...headers].filter(([name]) => !['x-request-id', 'date'].includes(name))
   const id = headers.get('x-request-id')!
   return { status, headers: kept, text: text.replaceAll(id, '…'), code: body?.code }
-}
-
-/** Keeps every insert into the table waiting. */
-async function hold(db: Db, table: 'token_secret' | 'audit_event') {
-  const trx = await db.startTransaction().execute()
-  await sql`lock table ${sql.table(table)} in exclusive mode`.execute(trx)
-  return { release: () => trx.rollback().execute() }
-}
-
-/** Until so many of our sessions wait for a lock. */
-async function waiting(db: Db, sessions: number): Promise<void> {
-  for (;;) {
-    const { rows } = await sql<{ n: number }>`
-      select count(*)::int as n from pg_stat_activity
-      where datname = current_database() and wait_event_type = 'Lock'`.execute(db)
-    if (rows[0]!.n >= sessions) return
-  }
 }
 
 t.test(
@@ -560,6 +534,7 @@ t.test(
       createdAt: now.getTime(),
       expireAt: null,
       endsAt: null,
+      endsVersion: null,
       state: 'active',
     }
     const asked = fc.record(

@@ -63,6 +63,8 @@ for (const engine of engines) {
         revokedAt: null,
         hint: `lk_svc_${token.slice(7, 11)}…${token.slice(-4)}`,
         secretVersion: 1,
+        previousEnds: null,
+        previousSecretValidUntil: null,
       })
       t.match(shown.id, /^tok_[0-9a-z]{26}$/)
       t.equal(made.headers.get('location'), path(shown.id))

@@ -50,7 +50,8 @@ const fields = {
   createdAt: time,
   expireAt: ending,
   endsAt: ending,
-  state: fc.constantFrom('active', 'disabled', 'revoked', 'subject_disabled'),
+  endsVersion: fc.option(fc.integer({ min: 1, max: 2 ** 31 - 1 }), { nil: null }),
+  state: fc.constantFrom('active', 'disabled', 'revoked', 'subject_disabled', 'rotated'),
 } satisfies { [Field in keyof Facts]: fc.Arbitrary<Facts[Field]> }
 // Plain objects, as the store's are, for the sake of strict comparison.
 const facts: fc.Arbitrary<Facts> = fc.record(fields, { noNullPrototype: true })
@@ -178,6 +179,7 @@ const some = (i: number, more: Partial<Facts> = {}): Facts => ({
   createdAt: 1_780_000_000_000 + i,
   expireAt: i % 2 === 0 ? null : 1_790_000_000_000 + i,
   endsAt: i % 13 === 0 ? 1_785_000_000_000 + i : null,
+  endsVersion: i % 17 === 0 ? i : null,
   state: 'active',
   ...more,
 })

@@ -34,11 +34,18 @@ const CIRCUMSTANCES = 4
 
 const TYPE_SHIFT = 24
 const STATE_SHIFT = 26
-const ENDS_FLAG = 1 << 28
+const ENDS_FLAG = 1 << 29
+const ENDS_OTHER_FLAG = 1 << 30
 
 // By name, so that the compiler asks for a forgotten one. Zero, what fresh memory holds, does not mean active.
 const typeCodes: Record<TokenType, number> = { personal: 0, service: 1, federated: 2 }
-const stateCodes: Record<Facts['state'], number> = { revoked: 0, disabled: 1, subject_disabled: 2, active: 3 }
+const stateCodes: Record<Facts['state'], number> = {
+  revoked: 0,
+  disabled: 1,
+  subject_disabled: 2,
+  active: 3,
+  rotated: 4,
+}
 const types = byCode(typeCodes)
 const states = byCode(stateCodes)
 
@@ -50,6 +57,8 @@ export class Records {
   #links: Int32Array[] = []
   /** Few secrets have an end of their own (only those rotated out, during their grace period). */
   readonly #ends = new Map<number, number>()
+  /** As few have another's to end. */
+  readonly #endsVersions = new Map<number, number>()
   #size = 0
 
   get size(): number {
@@ -73,6 +82,7 @@ export class Records {
   shrink(): void {
     this.#size--
     this.#ends.delete(this.#size)
+    this.#endsVersions.delete(this.#size)
     if (this.#words.length << CHUNK_BITS < this.#size + 2 * CHUNK) return
     this.#words.pop()
     this.#links.pop()
@@ -92,9 +102,10 @@ export class Records {
       references.grant |
       (typeCodes[facts.type] << TYPE_SHIFT) |
       (stateCodes[facts.state] << STATE_SHIFT) |
-      (facts.endsAt === null ? 0 : ENDS_FLAG)
-    if (facts.endsAt === null) this.#ends.delete(slot)
-    else this.#ends.set(slot, facts.endsAt)
+      (facts.endsAt === null ? 0 : ENDS_FLAG) |
+      (facts.endsVersion === null ? 0 : ENDS_OTHER_FLAG)
+    keep(this.#ends, slot, facts.endsAt)
+    keep(this.#endsVersions, slot, facts.endsVersion)
     const links = this.#links[slot >>> CHUNK_BITS]!
     links[linkAt(slot) + SUBJECT] = references.subject
     links[linkAt(slot) + ORIGIN] = references.origin
@@ -133,15 +144,14 @@ export class Records {
     this.#wordsOf(to).set(this.#wordsOf(from).subarray(wordAt(from), wordAt(from) + 16), wordAt(to))
     const links = this.#links[from >>> CHUNK_BITS]!
     this.#links[to >>> CHUNK_BITS]!.set(links.subarray(linkAt(from), linkAt(from) + LINKS), linkAt(to))
-    const endsAt = this.#ends.get(from)
-    if (endsAt === undefined) this.#ends.delete(to)
-    else this.#ends.set(to, endsAt)
+    for (const one of [this.#ends, this.#endsVersions]) keep(one, to, one.get(from) ?? null)
   }
 
   clear(): void {
     this.#words = []
     this.#links = []
     this.#ends.clear()
+    this.#endsVersions.clear()
     this.#size = 0
   }
 
@@ -196,7 +206,7 @@ export class Records {
   }
 
   state(slot: number): Facts['state'] {
-    return states[(this.#flags(slot) >>> STATE_SHIFT) & 3]!
+    return states[(this.#flags(slot) >>> STATE_SHIFT) & 7]!
   }
 
   tokenId(slot: number): string {
@@ -222,6 +232,10 @@ export class Records {
     return this.#flags(slot) & ENDS_FLAG ? this.#ends.get(slot)! : null
   }
 
+  endsVersion(slot: number): number | null {
+    return this.#flags(slot) & ENDS_OTHER_FLAG ? this.#endsVersions.get(slot)! : null
+  }
+
   #wordsOf(slot: number): Int32Array {
     return this.#words[slot >>> CHUNK_BITS]!
   }
@@ -243,6 +257,11 @@ export function hashTokenId(a: number, b: number, c: number, d: number): number 
 export function assertTime(time: number | null): void {
   if (time === null || (Number.isInteger(time) && time >= 0 && time < NEVER)) return
   throw new RangeError('a time is a whole number of epoch milliseconds before the year 10889')
+}
+
+function keep(numbers: Map<number, number>, slot: number, number: number | null): void {
+  if (number === null) numbers.delete(slot)
+  else numbers.set(slot, number)
 }
 
 function byCode<Name extends string>(codes: Record<Name, number>): readonly Name[] {

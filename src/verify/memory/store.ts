@@ -44,6 +44,7 @@ export type FactStore = {
   createdAt(slot: number): number
   expireAt(slot: number): number | null
   endsAt(slot: number): number | null
+  endsVersion(slot: number): number | null
   state(slot: number): Facts['state']
   /** @param at epoch milliseconds */
   countUse(slot: number, at: number): void
@@ -185,6 +186,7 @@ export function createFactStore({ capacity }: { capacity: number }): FactStore {
       createdAt: records.createdAt(slot),
       expireAt: records.expireAt(slot),
       endsAt: records.endsAt(slot),
+      endsVersion: records.endsVersion(slot),
       state: records.state(slot),
     }),
     tokenId: (slot) => records.tokenId(slot),
@@ -198,6 +200,7 @@ export function createFactStore({ capacity }: { capacity: number }): FactStore {
     createdAt: (slot) => records.createdAt(slot),
     expireAt: (slot) => records.expireAt(slot),
     endsAt: (slot) => records.endsAt(slot),
+    endsVersion: (slot) => records.endsVersion(slot),
     state: (slot) => records.state(slot),
     countUse(slot, at) {
       lastUse = at

@@ -1,0 +1,257 @@
+// A gateway asks whether a request may pass. What it says of the request, from whom that counts, what the catalog makes
+// of it, and what is answered; by the lane and by the router alike. Real gateways: test/interop/gateways.test.ts.
+import t from 'tap'
+import { basic, type Latchkey, provision, startLatchkey, ways } from '../helpers/latchkey.ts'
+import { documentOf, operation, putDocument } from '../helpers/samples.ts'
+
+const trusting = { LATCHKEY_TRUSTED_PROXIES: '127.0.0.1' }
+const scopes = ['posts:read', 'posts:write', 'billing:read']
+
+type Asked = {
+  method?: string
+  uri?: string
+  host?: string
+  token?: string | null
+  headers?: Record<string, string>
+}
+
+for (const { way, lanes } of ways) {
+  t.test(way, async (t) => {
+    const latchkey = await startLatchkey(t, 'pglite', trusting, { lanes })
+    const { call } = latchkey
+    const posts = await register(latchkey, 'posts', 'https://api.example.com')
+    await register(latchkey, 'billing', 'https://billing.example.com/money')
+    await call('PUT', '/api/v1/services/posts/scopes', {
+      groups: [{ id: 'all', title: 'All' }],
+      scopes: scopes.map((name) => ({ name, title: name, group: 'all' })),
+    })
+    const published = await putDocument(latchkey, 'posts', postsDocument())
+    t.equal(published.status, 200, published.text)
+    const billing = documentOf({
+      '/v1/posts': { get: operation(['billing:read'], { operationId: 'bills' }) },
+    })
+    t.equal((await putDocument(latchkey, 'billing', billing)).status, 200)
+
+    const token = async (more: Record<string, unknown>) => provision(latchkey, more)
+    const reader = (await token({ scopes: ['posts:read'] })).token as string
+    const writer = (await token({ scopes: ['posts:read', 'posts:write'], team: 'team_a' })).token as string
+    const ask = (
+      { method = 'GET', uri = '/v1/posts', host = 'api.example.com', token = reader, headers }: Asked,
+      path = '/forward-auth',
+    ) =>
+      fetch(latchkey.url + path, {
+        headers: {
+          ...(token !== null && { authorization: `Bearer ${token}` }),
+          'x-forwarded-method': method,
+          'x-forwarded-uri': uri,
+          'x-forwarded-host': host,
+          'x-forwarded-for': '198.51.100.7',
+          ...headers,
+        },
+      })
+    const status = async (asked: Asked, path?: string) => {
+      const answer = await ask(asked, path)
+      await answer.arrayBuffer()
+      return answer.status
+    }
+
+    t.test('the scopes come from the catalog’s match of method and path', async (t) => {
+      t.equal(await status({}), 200)
+      t.equal(await status({ uri: '/v1/posts?page=2' }), 200)
+      t.equal(await status({ uri: '/v1/posts/42' }), 200)
+      t.equal(await status({ method: 'POST' }), 403)
+      t.equal(await status({ method: 'POST', token: writer }), 200)
+      t.equal(await status({ method: 'HEAD' }), 200, 'HEAD is GET without a body')
+      const refused = await ask({ method: 'POST' })
+      t.match(refused.headers.get('www-authenticate'), /error="insufficient_scope", scope="posts:write"/)
+    })
+
+    t.test('what matches no endpoint does not pass, whoever asks', async (t) => {
+      for (const asked of [
+        { uri: '/v1/unknown' },
+        { uri: '/V1/posts' },
+        { uri: '/v1/posts/' },
+        { method: 'DELETE' },
+        { method: 'get' },
+        { method: 'BREW' },
+        { host: 'elsewhere.example.com' },
+        { uri: '/v1//posts' },
+        { uri: '/v1/./posts' },
+        { uri: '/v1/x/../posts' },
+        { uri: '/v1/%70osts' },
+        { uri: '/v1/posts/a%2Fb' },
+        { uri: '/v1/posts/a%252Fb' },
+        { uri: '/v1/posts;x=1' },
+        { uri: 'http://api.example.com/v1/posts' },
+        { uri: '/v1/posts/%C0%AF' },
+        { uri: '/v1/posts#top' },
+        { uri: '' },
+      ]) {
+        t.equal(await status({ ...asked, token: latchkey.admin }), 403, JSON.stringify(asked))
+      }
+      t.equal(await status({ uri: '/v1/posts/a%40b%C3%A9' }), 200, 'what must be encoded may be')
+    })
+
+    t.test('each kind of access is judged for what it is', async (t) => {
+      const answers = async (uri: string) =>
+        Promise.all([null, reader, writer, latchkey.admin].map((token) => status({ uri, token })))
+      t.same(await answers('/health'), [200, 200, 200, 200], 'public')
+      t.same(await answers('/hooks/stripe'), [200, 200, 200, 200], 'signed otherwise')
+      t.same(await answers('/settings'), [403, 403, 403, 403], 'for people')
+      t.same(await answers('/v1/both'), [401, 200, 200, 403], 'token or session: here the token')
+      t.same(await answers('/internal/jobs'), [401, 403, 403, 200], 'a service account')
+      t.same(await answers('/admin'), [401, 403, 403, 200], 'an admin')
+      const anonymous = await ask({ uri: '/health' })
+      t.equal(anonymous.headers.get('x-auth-subject'), '-', 'nobody is told who did not have to say')
+    })
+
+    t.test('services with equal paths are told apart by host and base path, or by name', async (t) => {
+      const payer = (await token({ scopes: ['billing:read'] })).token
+      const money = { host: 'billing.example.com', uri: '/money/v1/posts' }
+      t.equal(await status({ ...money, token: payer }), 200)
+      t.equal(await status({ ...money, token: reader }), 403)
+      t.equal(await status({ host: 'BILLING.example.com:443', uri: '/money/v1/posts', token: payer }), 200)
+      t.equal(await status({ ...money, uri: '/v1/posts', token: payer }), 403, 'not below its base')
+      t.equal(await status({ ...money, uri: '/moneyv1/posts', token: payer }), 403)
+      t.equal(
+        await status(
+          { uri: '/money/v1/posts', token: payer, host: '10.0.0.1' },
+          '/forward-auth?service=billing',
+        ),
+        200,
+      )
+      t.equal(await status({ token: payer, host: '10.0.0.1' }, '/forward-auth?service=posts'), 403)
+      t.equal(await status({}, '/forward-auth?service=nobody'), 403)
+    })
+
+    t.test('team and audience are judged too', async (t) => {
+      t.equal(await status({ token: writer }, '/forward-auth?team=team_a'), 200)
+      t.equal(await status({ token: writer }, '/forward-auth?team=team_b'), 403)
+      const forBilling = (await token({ scopes: ['posts:read'], audience: ['billing'] })).token
+      const forPosts = (await token({ scopes: ['posts:read'], audience: ['posts'] })).token
+      t.equal(await status({ token: forPosts }), 200)
+      t.equal(await status({ token: forBilling }), 401)
+    })
+
+    t.test('an address restriction is judged by what the trusted proxy says', async (t) => {
+      const bound = (await token({ scopes: ['posts:read'], ipRestriction: '198.51.100.0/24' })).token
+      t.equal(await status({ token: bound }), 200)
+      t.equal(await status({ token: bound, headers: { 'x-forwarded-for': '203.0.113.9' } }), 403)
+    })
+
+    t.test('where headers disagree, nothing passes', async (t) => {
+      const differing: Record<string, string>[] = [
+        { 'x-original-uri': '/v1/posts/1' },
+        { 'x-original-method': 'POST' },
+        { 'x-original-url': 'https://api.example.com/v1/posts/1' },
+        { 'x-original-url': 'https://billing.example.com/v1/posts' },
+        { 'x-original-url': '/v1/posts' },
+        { 'x-forwarded-host': 'api.example.com, billing.example.com' },
+      ]
+      for (const headers of differing) t.equal(await status({ headers }), 403, JSON.stringify(headers))
+      const agreeing = { 'x-original-url': 'https://api.example.com/v1/posts', 'x-original-method': 'GET' }
+      t.equal(await status({ headers: agreeing }), 200)
+    })
+
+    t.test('of two Authorization headers, neither counts', async (t) => {
+      const twice = rawStatus(latchkey, 'GET', '/forward-auth/v1/posts', {
+        host: 'api.example.com',
+        authorization: [`Bearer ${reader}`, `Bearer ${writer}`],
+      })
+      t.equal(await twice, 401)
+    })
+
+    t.test('Envoy’s way: the original method, and the path behind ours', async (t) => {
+      const envoy = (method: string, path: string, token: string, host = 'api.example.com') =>
+        rawStatus(latchkey, method, `/forward-auth${path}`, { host, authorization: `Bearer ${token}` })
+      t.equal(await envoy('GET', '/v1/posts?x=1', reader), 200)
+      t.equal(await envoy('POST', '/v1/posts', reader), 403)
+      t.equal(await envoy('POST', '/v1/posts', writer), 200)
+      t.equal(await envoy('GET', '/v1//posts', reader), 403)
+      // The router refuses these itself, in its own words; that is a refusal too, but not one that nginx knows.
+      t.equal(await envoy('GET', '/v1/posts/%zz', reader), lanes ? 403 : 400)
+      t.equal(await envoy('PROPFIND', '/v1/posts', reader), lanes ? 403 : 405)
+    })
+
+    t.test('what is published anew counts from its acknowledgement on', async (t) => {
+      const widened = postsDocument()
+      widened.paths['/v1/posts'] = {
+        ...widened.paths['/v1/posts'],
+        get: operation(['posts:write'], { operationId: 'list' }),
+      }
+      t.equal((await putDocument(latchkey, 'posts', widened)).status, 200)
+      t.equal(await status({}), 403)
+      t.equal((await putDocument(latchkey, 'posts', postsDocument())).status, 200)
+      t.equal(await status({}), 200)
+    })
+
+    t.test('a gateway that shows a service’s credentials is believed wherever it is', async (t) => {
+      const stranger = await startLatchkey(t, 'pglite', {}, { lanes })
+      const { clientSecret } = await register(stranger, 'posts', 'https://api.example.com')
+      await stranger.call('PUT', '/api/v1/services/posts/scopes', {
+        groups: [{ id: 'all', title: 'All' }],
+        scopes: scopes.map((name) => ({ name, title: name, group: 'all' })),
+      })
+      t.equal((await putDocument(stranger, 'posts', postsDocument())).status, 200)
+      const { token: secret } = await provision(stranger, { scopes: ['posts:read'] })
+      const from = (headers: Record<string, string>) =>
+        rawStatus(stranger, 'GET', '/forward-auth', {
+          authorization: `Bearer ${secret}`,
+          'x-forwarded-method': 'GET',
+          'x-forwarded-uri': '/v1/posts',
+          'x-forwarded-host': 'api.example.com',
+          ...headers,
+        })
+      const shows = (password: string) => ({
+        'x-gateway-authorization': basic('posts', password).authorization,
+      })
+      t.equal(await from({}), 403, 'its headers do not count')
+      t.equal(await from(shows('wrong-secret-of-it')), 403)
+      t.equal(await from(shows(clientSecret)), 200)
+      t.equal(await from(shows(clientSecret)), 200, 'remembered')
+    })
+    t.ok(posts.clientSecret)
+  })
+}
+
+async function register({ call }: Latchkey, id: string, baseUrl: string): Promise<{ clientSecret: string }> {
+  return (await call('POST', '/api/v1/services', { id, name: id, baseUrl })).body
+}
+
+function postsDocument() {
+  const access = (kind: string, more: object = {}) => ({ 'x-latchkey': { access: kind, ...more } })
+  const paths: Record<string, object> = {
+    '/v1/posts': {
+      get: operation(['posts:read'], { operationId: 'list' }),
+      post: operation(['posts:write'], { operationId: 'create' }),
+    },
+    '/v1/posts/{id}': { get: operation(['posts:read'], { operationId: 'read' }) },
+    '/v1/both': { get: operation(['posts:read'], { operationId: 'both', ...access('both') }) },
+    '/health': { get: { operationId: 'health', security: [], responses: { 200: { description: 'ok' } } } },
+    '/hooks/stripe': {
+      get: operation([], { operationId: 'hook', security: [], ...access('webhook-ingress') }),
+    },
+    '/settings': { get: operation([], { operationId: 'settings', ...access('browser-only') }) },
+    '/internal/jobs': { get: operation([], { operationId: 'jobs', ...access('internal') }) },
+    '/admin': {
+      get: operation([], { operationId: 'admin', security: [{ pat: [] }], ...access('admin-only') }),
+    },
+  }
+  return { ...documentOf({}), paths }
+}
+
+async function rawStatus(
+  { url }: Latchkey,
+  method: string,
+  path: string,
+  headers: Record<string, string | string[]>,
+): Promise<number> {
+  const { request } = await import('node:http')
+  const { port } = new URL(url)
+  return new Promise((resolve, reject) => {
+    const asking = request({ host: '127.0.0.1', port, method, path, headers }, (answer) => {
+      answer.resume().on('end', () => resolve(answer.statusCode!))
+    })
+    asking.on('error', reject).end()
+  })
+}

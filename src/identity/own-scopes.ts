@@ -16,7 +16,7 @@ export const ownScopes = [
     title: 'Provision, narrow, rotate, pause and revoke the subject’s own tokens',
     group,
     risk: 'high',
-    implies: ['tokens:read', 'tokens:rotate-self'],
+    implies: ['tokens:read'],
   },
   { name: 'tokens:rotate-self', title: 'Rotate the very token that calls', group, risk: 'medium' },
   {
@@ -24,7 +24,8 @@ export const ownScopes = [
     title: 'Manage the tokens and rights of every subject',
     group,
     risk: 'high',
-    implies: ['tokens:read', 'tokens:write'],
+    // Who hands out scopes must have them, and may rotate anything anyway.
+    implies: ['tokens:read', 'tokens:write', 'tokens:rotate-self'],
   },
   {
     name: 'services:admin',

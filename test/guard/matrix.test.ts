@@ -73,7 +73,7 @@ const expectedPolicy: Record<string, string> = {
 
 /** Written out, not computed: what each own scope lets one do beyond itself. */
 const implied: Record<string, string[]> = {
-  'tokens:write': ['tokens:read', 'tokens:rotate-self'],
+  'tokens:write': ['tokens:read'],
   'tokens:admin': ['tokens:read', 'tokens:write', 'tokens:rotate-self'],
   'services:admin': ['catalog:publish'],
 }

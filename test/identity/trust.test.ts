@@ -1,5 +1,6 @@
 // Trust policies: what is refused when one is made, how wide it can be then and later, and what an exchange gives.
 import t, { type Test } from 'tap'
+import { cleanUses } from '../../src/identity/trust/queries.ts'
 import { type Claims, exchangeForm, githubClaims, gitlabClaims, startCiIssuer } from '../helpers/ci-issuer.ts'
 import {
   type Answer,
@@ -145,6 +146,8 @@ const pitfalls: [name: string, body: object, pointer: string][] = [
   ['GitLab’s old audience', { ...onGitlab, audience: 'https://gitlab.com' }, '/audience'],
   ['GitLab’s host as audience', { ...onGitlab, audience: 'gitlab.com' }, '/audience'],
   ['a glob in GitLab’s sub', setGitlab({ sub: 'project_path:acme/*' }), '/conditions/sub'],
+  ['a whole organization', { ...elsewhere, conditions: { organization_id: '1' } }, '/conditions'],
+  ['a whole tenant', { ...elsewhere, conditions: { 'ci.example/tenant-id': '1' } }, '/conditions'],
   ['nobody in particular', { ...elsewhere, conditions: { environment: 'production' } }, '/conditions'],
   ['a glob at anybody', { ...elsewhere, conditions: { sub: 'job:*' } }, '/conditions/sub'],
   [
@@ -538,6 +541,22 @@ for (const engine of engines) {
     t.test('a tester says claim by claim why a token matches or not, and uses nothing up', (t) =>
       explained(t, latchkey, made, hub.sign, hub.url),
     )
+
+    t.test('uses are forgotten when the tokens are refused by their age', async (t) => {
+      await under({}, async () => {
+        const old = await jwt()
+        t.equal((await form('/oauth2/token', exchangeForm(old))).status, 200)
+        const uses = async () => (await store.db.selectFrom('federated_use').select('until').execute()).length
+        const before = await uses()
+        await cleanUses(store.db, new Date(clock.now - 3_600_000))
+        t.equal(await uses(), before, 'not before')
+        clock.now += 661_000
+        t.equal(await cleanUses(store.db, new Date(clock.now)), before)
+        t.equal(await uses(), 0)
+        t.equal(denied(await form('/oauth2/token', exchangeForm(old))), '400 invalid_request')
+        t.equal(await reason(), 'expired')
+      })
+    })
 
     t.test('an exchange is recorded with the run, never with the token', async (t) => {
       await under({}, async ({ id, subject }) => {

@@ -116,16 +116,6 @@ async function drive({ url, admin }: Target) {
       await send('GET', `${path}?token=${encoded}`, bearer(secret))
     }
     await send('POST', '/mcp', json(secret), '{"jsonrpc":"2.0","id":1,"method":"ping"}')
-    for (const params of [
-      `{"name":"whoami","arguments":{${text}:1}}`,
-      `{"name":"list_jobs","arguments":${text}}`,
-    ])
-      await send(
-        'POST',
-        '/mcp',
-        json(admin),
-        `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":${params}}`,
-      )
     // Where it does not belong: query, path, headers, fields, broken JSON.
     for (const path of ['/api/v1/tokens', '/readyz', '/nowhere', '/%zz', '/problems/x']) {
       await send('GET', `${path}?access_token=${encoded}&${encoded}=1`, {})
@@ -153,12 +143,10 @@ async function drive({ url, admin }: Target) {
     for (const field of ['type', 'expireAt', 'expiresIn', 'surprise', 'team ', ...asName]) {
       await send('POST', '/api/v1/tokens', json(admin), JSON.stringify({ name: 'x', [field]: `${secret} ` }))
     }
-    for (const params of [
-      `{"name":${text}}`,
-      `{"name":"search_endpoints","arguments":{"service":${text}}}`,
-    ]) {
-      const call = `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":${params}}`
-      if (!secret.startsWith('canary')) await send('POST', '/mcp', json(admin), call)
+    const calls = [`"name":${text}`, `"name":"whoami","arguments":{${text}:1}`]
+    for (const params of [...calls, `"name":"search_endpoints","arguments":{"service":${text}}`]) {
+      const call = `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{${params}}}`
+      if (asName.length > 0) await send('POST', '/mcp', json(admin), call)
     }
     await send('POST', '/api/v1/tokens', json(admin), `{"name":"x","token":${text},`)
     await send('POST', '/api/v1/tokens', json(admin), text)

@@ -4,6 +4,7 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import fc from 'fast-check'
 import { sql } from 'kysely'
 import t, { type Test } from 'tap'
+import { openPostgres } from '../../src/db/postgres.ts'
 import { cleanTokens } from '../../src/token/cleaning.ts'
 import { canonical, readIdempotencyKey, retryKey } from '../../src/token/idempotency-key.ts'
 import { freshPostgresUrl } from '../helpers/databases.ts'
@@ -19,6 +20,7 @@ import {
 } from '../helpers/latchkey.ts'
 import { hold, persist, waiting } from '../helpers/races.ts'
 import { everyRow } from '../helpers/rows.ts'
+import { bearer, command, started } from '../helpers/shipped.ts'
 
 const minute = 60_000
 const atOnce = 64
@@ -35,6 +37,11 @@ for (const engine of engines) {
     const posts = await registerPosts(latchkey)
     const { call, clock } = latchkey
     const { db } = latchkey.running.store
+    /** All that is stored, once what was noted is written. */
+    const rows = async () => {
+      await latchkey.running.flushUsage()
+      return everyRow(db)
+    }
     const ask = keyed(latchkey)
     let count = 0
     /** A subject of its own, so that its tokens can be counted. */
@@ -115,7 +122,7 @@ for (const engine of engines) {
       const body = wish({ metadata: { a: 1, b: 2 } })
       const key = randomUUID()
       t.equal((await ask('/api/v1/tokens', key, body)).status, 200)
-      const before = await everyRow(db)
+      const before = await rows()
       for (const [path, other] of [
         ['/api/v1/tokens', { ...body, name: 'other' }],
         ['/api/v1/tokens', { ...body, scopes: [] }],
@@ -124,7 +131,7 @@ for (const engine of engines) {
         ['/api/v1/tokens/self/rotate', {}],
       ] as const)
         await refused(t, ask(path, key, other), 422, 'idempotency-key-reused')
-      t.equal(await everyRow(db), before)
+      t.equal(await rows(), before)
       const { name, subject } = body
       const reordered = { metadata: { b: 2, a: 1 }, subject, name }
       t.equal((await ask('/api/v1/tokens', key, reordered)).status, 200, 'the order of members says nothing')
@@ -172,7 +179,7 @@ for (const engine of engines) {
         '8e03978e-40d5-43dd-0c93-6894a57f9324',
         `${randomUUID()}, ${randomUUID()}`,
       ]
-      const before = await everyRow(db)
+      const before = await rows()
       for (const key of bad) {
         const answer = await refused(
           t,
@@ -184,7 +191,7 @@ for (const engine of engines) {
         t.strictSame(answer.body.errors[0].parameter, 'idempotency-key')
         if (key.length > 2) t.notOk(answer.text.includes(key))
       }
-      t.equal(await everyRow(db), before)
+      t.equal(await rows(), before)
       const body = wish()
       const key = randomBytes(17).toString('base64url')
       const bare = await ask('/api/v1/tokens', key, body)
@@ -336,9 +343,8 @@ t.test('asked again at another replica, the answer is the same, and as binding',
     for (const one of replicas) t.equal(await isActive(one)(first.body.token), true)
 
     const path = `/api/v1/tokens/${first.body.id}/rotate`
-    const answers = await Promise.all(
-      replicas.map((one) => keyed(one)(path, key.replace(/./, '0'), {}, { token })),
-    )
+    const other = randomUUID()
+    const answers = await Promise.all(replicas.map((one) => keyed(one)(path, other, {}, { token })))
     const told = answers.filter(({ status }) => status === 200)
     t.ok(told.length > 0)
     t.equal(new Set(told.map((one) => one.body.token)).size, 1)
@@ -370,6 +376,39 @@ t.test('a replay that overtakes the first answer promises no more than is so', a
     t.equal(await introspect(), false, `round ${round}`)
   }
 })
+
+t.test(
+  'a process that is killed while it provisions leaves nothing; asked again, another makes one token',
+  async (t) => {
+    const { url, drop } = await freshPostgresUrl()
+    t.teardown(drop)
+    const env = { DATABASE_URL: url, LATCHKEY_SECRET: 'a secret of the tests' }
+    const [dying, other] = [await started(t, env), await started(t, env)]
+    const { db, close } = await openPostgres(url)
+    t.teardown(close)
+    const headers = {
+      ...bearer((await command(['bootstrap'], env)).stdout.trim()),
+      'content-type': 'application/json',
+      'idempotency-key': randomUUID(),
+    }
+    const body = JSON.stringify({ name: 'once', subject: 'killed' })
+    const ask = (at: string) => fetch(`${at}/api/v1/tokens`, { method: 'POST', headers, body })
+    const held = await hold(db, 'audit_event')
+    const unanswered = ask(dying.url).catch(() => null)
+    await waiting(db, 1)
+    await dying.stop('SIGKILL')
+    t.equal(await unanswered, null)
+    t.equal((await ask(other.url)).status, 409, 'PostgreSQL does not know yet that it died')
+    await held.release()
+    let answer = await ask(other.url)
+    while (answer.status === 409) answer = await ask(other.url)
+    t.equal(answer.status, 200)
+    t.equal(answer.headers.get('idempotency-replayed'), null)
+    t.equal(await (await ask(other.url)).text(), await answer.text())
+    const made = await db.selectFrom('token').select('id').where('subject', '=', 'killed').execute()
+    t.equal(made.length, 1)
+  },
+)
 
 t.test('two keys, two callers, two servers: nothing of one opens the other', async () => {
   const key = fc.string({ minLength: 22, maxLength: 60, unit: fc.constantFrom(...'abcXYZ019_-') })

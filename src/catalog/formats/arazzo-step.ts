@@ -2,12 +2,11 @@
 // What the workflow leaves open becomes an input. Pure.
 import type { Endpoint } from '../endpoint.ts'
 import type { Workflow } from '../shown.ts'
-import { parametersOf } from '../template.ts'
+import { fieldsOf, isObject, openFields, placeOf } from './arazzo-fields.ts'
 
 /** Of the whole workflow, by name. */
 export type Inputs = Map<string, object>
 type Step = Workflow['steps'][number]
-type Place = 'path' | 'query' | 'header' | 'body'
 
 /** @param inputs gets what a runner must be given for this step */
 export function stepOf(step: Step, endpoint: Endpoint, scopes: readonly string[], inputs: Inputs) {
@@ -57,42 +56,12 @@ const tokenInput = (scopes: readonly string[]) => ({
   description: `A token that has ${scopes.join(', ') || 'no scope in particular'}.`,
 })
 
-type Fields = ReadonlyMap<string, { readonly place: Place; readonly hint: string }>
-
-function fieldsOf({ path, request = {} }: Endpoint): Fields {
-  const listed = (place: Place, hints: Readonly<Record<string, string>> = {}) =>
-    Object.entries(hints).map(([name, hint]) => [name, { place, hint }] as const)
-  return new Map([
-    ...listed('body', request.hint),
-    ...listed('header', request.header),
-    ...listed('query', request.query),
-    ...listed('path', Object.fromEntries(parametersOf(path).map((name) => [name, 'required, string']))),
-    ...listed('path', request.path),
-  ])
-}
-
-/** Needed, and given neither by the workflow nor by the example of the body. */
-function openFields({ request, path }: Endpoint, fields: Fields, use: ReadonlyMap<string, string>): string[] {
-  const example = isObject(request?.example) ? request.example : {}
-  const inPath = parametersOf(path)
-  return [...fields].flatMap(([name, { place, hint }]) => {
-    const isNeeded = hint.startsWith('required, ') || inPath.includes(name)
-    const isGiven = use.has(name) || (place === 'body' && name in example)
-    return isNeeded && !isGiven ? [name] : []
-  })
-}
-
 function declareInput(value: string, hint: string | undefined, endpoint: Endpoint, inputs: Inputs): void {
   const name = /^\$inputs\.([A-Za-z0-9_-]+)$/.exec(value)?.[1]
   if (name === undefined || inputs.has(name)) return
   const kind = /^(?:required, )?(string|integer|number|boolean|array|object)\b(?! or)/.exec(hint ?? '')?.[1]
   const about = [`For ${endpoint.id}`, hint?.replace(/^required, |\.$/g, '')].filter(Boolean).join(': ')
   inputs.set(name, { ...(kind && { type: kind }), description: `${about}.` })
-}
-
-function placeOf(name: string, fields: Fields, { request }: Endpoint): Place {
-  if (name.toLowerCase() === 'authorization') return 'header'
-  return fields.get(name)?.place ?? (request?.contentType ? 'body' : 'query')
 }
 
 /** The step's own values and what else is required, from the example. All of the example where nothing is. */
@@ -117,6 +86,3 @@ function criteriaOf(step: Step) {
     ...present.map(([, value]) => ({ condition: `${value} != null` })),
   ]
 }
-
-const isObject = (value: unknown): value is object =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)

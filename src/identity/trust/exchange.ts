@@ -61,6 +61,8 @@ export function createExchange(dependencies: ExchangeDependencies): Exchange {
       flood.giveBack(from.clientIp)
       return outcome
     } catch (error) {
+      // Neither is the caller's doing.
+      flood.giveBack(from.clientIp)
       if (error instanceof IssuerOutOfReach) return { kind: 'out_of_reach' }
       throw error
     }

@@ -65,12 +65,16 @@ const unprotected = {
   detail: 'The condition "ref_protected": "true" is required: anybody who may push a branch runs jobs on it.',
 }
 
+/** Ids of what has any number of projects in it. */
+const ofMany =
+  /(tenant|org|organi[sz]ation|enterprise|account|client|customer|namespace|group|team)[^A-Za-z]?u?u?id$/i
+
 /** WLI-10 for an issuer of which nothing is known: one workload, or a thing by its id. */
 function hasWorkload(conditions: Conditions): Pitfall[] {
-  const isId = (name: string) => name === 'sub' || /(^|[^A-Za-z])u?u?id$/.test(name)
-  if (Object.keys(conditions).some(isId)) return []
+  const isId = (name: string) => /(^|[^A-Za-z])u?u?id$/.test(name) && !ofMany.test(name)
+  if (Object.keys(conditions).some((name) => name === 'sub' || isId(name))) return []
   const detail =
-    'A condition on sub, or on a claim that is an id, is required: else everybody with an account at the issuer is trusted.'
+    'A condition on sub, or on an id of the one project or job, is required: else many with an account at the issuer are trusted.'
   return [{ pointer: '/conditions', detail }]
 }
 

@@ -12,7 +12,7 @@ RUN npm run build
 FROM node:24-slim AS dependencies
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
-COPY packages/sdk/package.json packages/sdk/
+COPY packages packages
 RUN npm ci --omit=dev --ignore-scripts
 
 FROM node:24-slim

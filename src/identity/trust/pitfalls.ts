@@ -67,7 +67,7 @@ const unprotected = {
 
 /** Ids of what has any number of projects in it. */
 const ofMany =
-  /(tenant|org|organi[sz]ation|enterprise|account|client|customer|namespace|group|team)[^A-Za-z]?u?u?id$/i
+  /(^|[^a-z])(tenant|org|organi[sz]ation|enterprise|account|client|customer|namespace|group|team)[^A-Za-z]?u?u?id$/i
 
 /** WLI-10 for an issuer of which nothing is known: one workload, or a thing by its id. */
 function hasWorkload(conditions: Conditions): Pitfall[] {

@@ -3,6 +3,7 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import fc from 'fast-check'
 import { sql } from 'kysely'
+import pg from 'pg'
 import t, { type Test } from 'tap'
 import { openPostgres } from '../../src/db/postgres.ts'
 import { cleanTokens } from '../../src/token/cleaning.ts'
@@ -359,6 +360,7 @@ t.test('a replay that overtakes the first answer promises no more than is so', a
   const [here, there] = replicas as [Latchkey, Latchkey]
   const posts = await registerPosts(here)
   const token = here.admin
+  const announced = await hearing(t, url)
   for (let round = 0; round < 8; round++) {
     const made = await provision(here)
     const introspect = async () =>
@@ -374,6 +376,7 @@ t.test('a replay that overtakes the first answer promises no more than is so', a
     t.equal(status, 200)
     t.match(body, { effectiveAt: String, effectiveBy: undefined })
     t.equal(await introspect(), false, `round ${round}`)
+    t.equal(await announced(made.id), 2, 'each announces, for each waits until it was heard')
   }
 })
 
@@ -455,6 +458,28 @@ t.test('a fingerprint is the same for the same request and no other', async () =
 t.test('no key at all is no key', async (t) => {
   t.equal(readIdempotencyKey(undefined), null)
 })
+
+/** @returns how often a token was announced to the replicas until now; what is announced arrives in the order of commits */
+async function hearing(t: Test, url: string): Promise<(id: string) => Promise<number>> {
+  const client = new pg.Client(url)
+  await client.connect()
+  t.teardown(() => client.end())
+  const heard: string[] = []
+  let onMark = () => {}
+  client.on('notification', ({ payload = '' }) => {
+    heard.push(payload)
+    if (payload === 'mark') onMark()
+  })
+  await client.query('listen latchkey')
+  return async (id) => {
+    const marked = new Promise<void>((resolve) => {
+      onMark = resolve
+    })
+    await client.query(`select pg_notify('latchkey', 'mark')`)
+    await marked
+    return heard.filter((one) => one.startsWith('i ') && one.includes(id)).length
+  }
+}
 
 function opens(key: ReturnType<typeof retryKey>, sealed: Buffer): boolean {
   try {

@@ -60,8 +60,8 @@ function pathBelow(base: string, path: string): string | null {
 type Router = FindMyWay.Instance<FindMyWay.HTTPVersion.V1>
 type Routers = {
   readonly strict: Router
-  /** For paths in small letters, as services read that do not mind case (Express by default). */
-  readonly loose: Router
+  /** For paths in small letters, as services read that do not mind case (Express by default); made when first needed. */
+  readonly loose: () => Router
   readonly hasCapitals: boolean
 }
 
@@ -72,7 +72,7 @@ function route({ strict, loose, hasCapitals }: Routers, method: string, path: st
   // find-my-way takes nothing at all for a parameter at the end: "/posts/" for "/posts/{id}"; others for "/posts".
   if (path.endsWith('/') && !endpoint.path.endsWith('/')) return null
   if (!hasCapitals && !/[A-Z]/.test(path)) return endpoint
-  return find(loose, method, path.toLowerCase()) === endpoint ? endpoint : null
+  return find(loose(), method, path.toLowerCase()) === endpoint ? endpoint : null
 }
 
 /** HEAD is GET without a body (RFC 9110 §9.3.2), unless it is declared itself. */
@@ -92,7 +92,12 @@ function routersOf(endpoints: readonly Endpoint[]): Routers {
   if (!made) {
     const hasCapitals = endpoints.some(({ path }) => /[A-Z]/.test(path.replaceAll(/\{[^{}]*\}/g, '')))
     const small = (path: string) => path.toLowerCase()
-    made = { strict: routerOf(endpoints, String), loose: routerOf(endpoints, small), hasCapitals }
+    let loosely: Router | undefined
+    const loose = () => {
+      loosely ??= routerOf(endpoints, small)
+      return loosely
+    }
+    made = { strict: routerOf(endpoints, String), loose, hasCapitals }
     routers.set(endpoints, made)
   }
   return made

@@ -2,7 +2,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { readAuthorization } from '../guard/authorization.ts'
 import { admitBearer, authenticate, type GuardDependencies } from '../guard/guard.ts'
-import { may, type TokenPrincipal } from '../guard/principal.ts'
+import { isAdmin, type TokenPrincipal } from '../guard/principal.ts'
 import { Problem } from '../http/problem.ts'
 import { ownServiceId } from '../identity/own-scopes.ts'
 import type { Facts } from '../policy/facts.ts'
@@ -14,14 +14,12 @@ export type Viewer = {
   readonly self: Facts | null
 }
 
-const isAdmin = (caller: TokenPrincipal) => may(caller, 'services:admin') || may(caller, 'tokens:admin')
-
 /** The token that asks about itself, as at GET /tokens/self. @throws Problem when it is not good */
 export async function selfViewer(request: FastifyRequest, guard: GuardDependencies): Promise<Viewer> {
   const principal = (await authenticate(request, { access: 'holder' }, guard)) as TokenPrincipal
   const { audience } = principal.facts
   const isForUs = audience.length === 0 || audience.includes(ownServiceId)
-  return { isAdmin: isForUs && isAdmin(principal), self: principal.facts }
+  return { isAdmin: isForUs && isAdmin(principal.facts), self: principal.facts }
 }
 
 /** Whoever does not show to be an admin sees what all see, whatever else it shows. */
@@ -32,7 +30,7 @@ export async function anyViewer(request: FastifyRequest, guard: GuardDependencie
   try {
     const policy = { access: 'token', scopes: [] } as const
     const principal = await admitBearer(given.secret, policy, request.clientIp, guard, agent)
-    return { isAdmin: isAdmin(principal as TokenPrincipal), self: null }
+    return { isAdmin: isAdmin((principal as TokenPrincipal).facts), self: null }
   } catch (error) {
     if (!(error instanceof Problem)) throw error
     return { isAdmin: false, self: null }

@@ -3,6 +3,7 @@
 // Which scopes are needed, the gateway's configuration says, or the catalog, by the request that it asks about.
 
 import { readAuthorization } from '../guard/authorization.ts'
+import { isAdmin } from '../guard/principal.ts'
 import type { ClientIp } from '../http/client-ip.ts'
 import type { LaneAnswer } from '../http/lane.ts'
 import type { Facts } from '../policy/facts.ts'
@@ -59,8 +60,6 @@ function passedBy({ bearer }: Need & { kind: 'token' }, facts: Facts): LaneAnswe
   const isAmong = bearer === 'any' || (bearer === 'service' ? facts.type === 'service' : isAdmin(facts))
   return isAmong ? passed(facts) : denied
 }
-
-const isAdmin = ({ scopes }: Facts) => scopes.includes('services:admin') || scopes.includes('tokens:admin')
 
 /** Always all four, never empty: a header that is missing lets through one that the client sent (GHSA-7r4p-vjf4-gxv4). */
 function passed({ subject, tokenId, scopes, team }: Facts): LaneAnswer {

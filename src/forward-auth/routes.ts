@@ -19,6 +19,7 @@ export type ForwardAuthRouteDependencies = {
   readonly forwardAuth: ForwardAuth
   /** What counts now; a promise when it must be waited for, which rejects when it cannot be known. */
   readonly published: () => Published | Promise<Published>
+  readonly serviceById: Credentials['service']
   readonly checkCredentials: Credentials['check']
   readonly recallHeader: Credentials['recall']
   readonly trustedProxies: readonly Range[]
@@ -93,7 +94,8 @@ export function forwardAuthRoutes(root: App, dependencies: ForwardAuthRouteDepen
 const isNext = (character: string) => character === '?' || character === '/'
 
 function createAnswer(dependencies: ForwardAuthRouteDependencies) {
-  const { forwardAuth, published, checkCredentials, recallHeader, trustedProxies, onTrouble } = dependencies
+  const { forwardAuth, published, serviceById, checkCredentials, recallHeader, trustedProxies, onTrouble } =
+    dependencies
   const trouble = (error: Error): LaneAnswer => {
     onTrouble(error)
     return unavailable
@@ -105,7 +107,12 @@ function createAnswer(dependencies: ForwardAuthRouteDependencies) {
     if (asked === null) return denied
     const from = clientIp(request, trustedProxies, isGateway)
     const pass = ({ need, service }: Needed) => forwardAuth(passingOf(request, asked, need, service, from))
-    if (asked.need !== null) return pass({ need: asked.need, service: asked.service })
+    if (asked.need !== null) {
+      const needed = { need: asked.need, service: asked.service }
+      if (asked.service === null) return pass(needed)
+      // A name that is spelled wrong must not pass for a service that nothing is limited to.
+      return serviceById(asked.service).then((service) => (service ? pass(needed) : denied))
+    }
     const isTrusted = isGateway || isTrustedPeer(request, trustedProxies)
     const original = originalOf({ method: request.method!, headers: request.headers, suffix, isTrusted })
     if (original === null || original === 'unknown') return denied

@@ -22,6 +22,10 @@ export function tokenPrincipal(request: FastifyRequest): TokenPrincipal {
 
 export const may = ({ facts }: TokenPrincipal, scope: string): boolean => facts.scopes.includes(scope)
 
+/** Who sees and reaches what is for admins only, in the catalog and behind gateways. */
+export const isAdmin = ({ scopes }: Facts): boolean =>
+  scopes.includes('services:admin') || scopes.includes('tokens:admin')
+
 /** As whom an audit event names the caller. */
 export function actorOf(request: FastifyRequest): Actor {
   const { principal } = request

@@ -12,7 +12,7 @@ import { authenticateCaller } from './caller.ts'
 import { readForm, required } from './form.ts'
 import type { Introspect, Presented } from './introspect.ts'
 import { introspectionHeaders } from './lane.ts'
-import { sendOAuthError } from './oauth-error.ts'
+import { oauthDoor } from './oauth-door.ts'
 
 export type OAuthDependencies = {
   readonly db: Db
@@ -73,16 +73,7 @@ const IntrospectionSchema = Type.Object(
 
 export function oauthRoutes(root: App, dependencies: OAuthDependencies): void {
   root.addSchema(IntrospectionSchema)
-  root.register(async (scoped) => {
-    const app = scoped as unknown as App
-    app.removeAllContentTypeParsers()
-    app.addContentTypeParser(
-      'application/x-www-form-urlencoded',
-      { parseAs: 'string' },
-      (_request, body, done) => done(null, body),
-    )
-    app.setErrorHandler(sendOAuthError)
-    app.setValidatorCompiler(() => () => true)
+  oauthDoor(root, (app) => {
     introspectRoute(app, dependencies.introspect)
     revokeRoute(app, dependencies)
   })

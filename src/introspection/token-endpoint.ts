@@ -6,7 +6,8 @@ import type { App } from '../http/server.ts'
 import type { Exchange, Outcome } from '../identity/trust/exchange.ts'
 import type { Asked } from '../identity/trust/offer.ts'
 import { type Form, readForm, required } from './form.ts'
-import { OAuthError, sendOAuthError } from './oauth-error.ts'
+import { oauthDoor } from './oauth-door.ts'
+import { OAuthError } from './oauth-error.ts'
 
 export const exchangeGrant = 'urn:ietf:params:oauth:grant-type:token-exchange'
 const tokenType = (name: string) => `urn:ietf:params:oauth:token-type:${name}`
@@ -44,16 +45,7 @@ const ErrorSchema = (description: string) =>
 
 export function tokenEndpoint(root: App, exchange: Exchange, onProvisioned: () => void): void {
   root.addSchema(GrantedSchema)
-  root.register(async (scoped) => {
-    const app = scoped as unknown as App
-    app.removeAllContentTypeParsers()
-    app.addContentTypeParser(
-      'application/x-www-form-urlencoded',
-      { parseAs: 'string' },
-      (_request, body, done) => done(null, body),
-    )
-    app.setErrorHandler(sendOAuthError)
-    app.setValidatorCompiler(() => () => true)
+  oauthDoor(root, (app) => {
     app.route({
       method: 'POST',
       url: '/oauth2/token',

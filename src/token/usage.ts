@@ -55,8 +55,12 @@ export function createUsage(db: Db, counts: Counts, now: () => number): Usage {
     try {
       if (part.length > 0) await writeUses(db, part)
     } catch (error) {
-      // What came since is newer; of the rest, that it was used is worth keeping.
-      for (const [id, use] of part) if (!uses.has(id)) uses.set(id, use)
+      // What came since is newer, and goes on being counted from here.
+      for (const [id, use] of part) {
+        const newer = uses.get(id)
+        if (newer) newer.count += use.count
+        else uses.set(id, use)
+      }
       throw error
     }
     if (refused.size > 0) await writeRefusals(db, refused, new Date(now()))

@@ -29,7 +29,7 @@ export type Truth = {
   readonly monotonic: () => number
 }
 
-/** Tokens remembered at most; about 90 bytes each, taken as they come. */
+/** Tokens remembered at most; about 120 bytes each, taken as they come. */
 const capacity = 1_000_000
 
 export function createTruth(

@@ -122,6 +122,8 @@ for (const { way, lanes } of ways) {
       )
       t.equal(await status({ token: payer, host: '10.0.0.1' }, '/forward-auth?service=posts'), 403)
       t.equal(await status({}, '/forward-auth?service=nobody'), 403)
+      t.equal(await status({}, '/forward-auth?service=posts&scope=posts:read'), 200)
+      t.equal(await status({}, '/forward-auth?service=nobody&scope=posts:read'), 403, 'no such service')
     })
 
     t.test('team and audience are judged too', async (t) => {

@@ -498,4 +498,7 @@ t.test('circumstances are news once, and again when others came between', async 
     [7, 7, 9, 7, 7].map((one) => store.areNew(slot, one)),
     [true, false, true, true, false],
   )
+  store.countUse(slot, 1)
+  store.takeUses(1, 1)
+  t.equal(store.areNew(slot, 7), true, 'and once for each time that uses are taken')
 })

@@ -122,12 +122,19 @@ export class Records {
     return links[link + USES] === 1
   }
 
-  /** What was counted, which begins anew. @param now not before the last use */
+  uses(slot: number): number {
+    return this.#links[slot >>> CHUNK_BITS]![linkAt(slot) + USES]!
+  }
+
+  /**
+   * What was counted, which begins anew; and so do the circumstances, for another replica may put down others before
+   * these are met again. @param now not before the last use */
   takeUses(slot: number, now: number): { count: number; at: number } {
     const links = this.#links[slot >>> CHUNK_BITS]!
     const link = linkAt(slot)
     const count = links[link + USES]!
     links[link + USES] = 0
+    links[link + CIRCUMSTANCES] = 0
     return { count, at: now - ((now - links[link + USED_AT]!) >>> 0) }
   }
 

@@ -140,7 +140,7 @@ export function createFactStore({ capacity }: { capacity: number }): FactStore {
       byKey.of(keyHash).move(last, slot, keyHash)
       byTokenId.of(tokenIdHash).move(last, slot, tokenIdHash)
       records.copy(last, slot)
-      used.push(slot)
+      if (records.uses(slot) > 0) used.push(slot)
     }
     clock.move(last, slot)
     records.shrink()

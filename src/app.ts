@@ -87,7 +87,7 @@ export async function buildApp(parts: Parts): Promise<App> {
   // Making things does not take the connections that are kept for taking them away.
   const writeNew = createWrite(parts.add, issuer, ring.digests, now)
   const cursors = createCursors(ring.subkey('cursor'))
-  const onRevoked = () => metrics.revoked.inc()
+  const onRevoked = (count = 1) => metrics.revoked.inc(count)
   const onProvisioned = (type: string) => metrics.provisioned.inc({ type })
   const counters = checkCounters(metrics)
   const onChecked = (door: Door, active: boolean) => {
@@ -148,6 +148,7 @@ export async function buildApp(parts: Parts): Promise<App> {
     internal: internalIssuers,
     checkSignature: trust.checkSignature,
     now,
+    onRevoked,
   })
   tokenEndpoint(app, trust.exchange, () => onProvisioned('federated'))
   discoveryRoutes(app, { db, issuer })

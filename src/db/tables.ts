@@ -17,6 +17,8 @@ export type TokenTable = {
   scopes: string[]
   ip_ranges: string[]
   metadata: JSONColumnType<Metadata, string, string>
+  /** That it came of, be it by another token. */
+  trust_policy: string | null
   hint: string
   created_at: Date
   created_by: string

@@ -15,6 +15,8 @@ export type Federated = {
   readonly audience: string[]
   readonly scopes: string[]
   readonly ranges: string[]
+  /** Which trusts the job with it. */
+  readonly policy: string
   /** Which run it is for. */
   readonly metadata: Readonly<Record<string, string>>
   readonly expireAt: Date
@@ -28,7 +30,7 @@ export async function provisionFederated(
   { ring, prefix }: Pick<Mint, 'ring' | 'prefix'>,
   now: Date,
 ): Promise<{ id: string; secret: string }> {
-  const { metadata, ranges, expireAt, ...told } = wanted
+  const { metadata, policy, ranges, expireAt, ...told } = wanted
   const id = newId('tok', now.getTime())
   const secret = mintSecret(prefix, 'federated')
   const token: NewToken = {
@@ -38,6 +40,7 @@ export async function provisionFederated(
     description: null,
     ip_ranges: ranges,
     metadata: JSON.stringify(metadata),
+    trust_policy: policy,
     hint: hintOf(secret),
     created_at: now,
     created_by: actor.name,

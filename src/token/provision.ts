@@ -14,7 +14,7 @@ import { hintOf, mintSecret } from './format.ts'
 import { isAdmin, type Maker, reach, refuseTooMuch, withinMaker } from './grants.ts'
 import { readRanges } from './ip-restriction.ts'
 import type { KeyRing } from './key-ring.ts'
-import { insertToken, type NewToken } from './queries.ts'
+import { insertToken, type NewToken, policyOf } from './queries.ts'
 import type { ProvisionBody } from './schemas.ts'
 
 export type Mint = { readonly ring: KeyRing; readonly prefix: string; readonly neverAllowed: boolean }
@@ -45,6 +45,7 @@ export async function provision(
     ...identityOf(body, subjectId, actor, now),
     ...reachOf(body, scopes, declared, maker),
     scopes,
+    trust_policy: maker && policyOf(trx, maker.facts.tokenId),
     hint: hintOf(secret),
     expire_at: expiryOf(body, scopes, declared, maker, mint, now),
   }

@@ -123,8 +123,15 @@ type Later =
   | 'revoked_at'
   | 'revoked_by'
 
-export type NewToken = Omit<Selectable<TokenTable>, 'metadata' | Later> & { metadata: string }
+export type NewToken = Omit<Selectable<TokenTable>, 'metadata' | 'trust_policy' | Later> & {
+  metadata: string
+  trust_policy: string | null | ReturnType<typeof policyOf>
+}
 export type NewSecret = { digest: Buffer; key_id: string; version: number }
+
+/** For a token that another one makes: what comes of a policy stays so, however many steps away. */
+export const policyOf = (trx: Trx, tokenId: string) =>
+  trx.selectFrom('token as maker').select('maker.trust_policy').where('maker.id', '=', tokenId)
 
 export async function insertToken(trx: Trx, token: NewToken, secret: NewSecret): Promise<void> {
   await trx.insertInto('token').values(token).executeTakeFirstOrThrow()
@@ -183,6 +190,26 @@ export async function markRevoked(trx: Trx, id: string, by: string, now: Date): 
     .executeTakeFirst()
   return numUpdatedRows === 1n
 }
+
+/** All that came of a policy and is not over, by this or any other replica's clock. @returns those that this call revoked */
+export function markRevokedOfPolicy(
+  trx: Trx,
+  policyId: string,
+  by: string,
+  now: Date,
+): Promise<Pick<TokenRow, 'id' | 'name' | 'subject'>[]> {
+  const surelyOver = new Date(now.getTime() - mostClockDifferenceMs)
+  return trx
+    .updateTable('token')
+    .set((set) => ({ revoked_at: now, revoked_by: by, revision: set('revision', '+', 1) }))
+    .where('trust_policy', '=', policyId)
+    .where('revoked_at', 'is', null)
+    .where((where) => where.or([where('expire_at', 'is', null), where('expire_at', '>', surelyOver)]))
+    .returning(['id', 'name', 'subject'])
+    .execute()
+}
+
+const mostClockDifferenceMs = 60_000
 
 export async function tokenIdByDigest(db: Db, digests: readonly Buffer[]): Promise<string | undefined> {
   const row = await db

@@ -101,6 +101,7 @@ async function exchanged(
 function wantedOf({ policy, scopes, services, seconds }: Offer, claims: Trusted['jwt']['claims'], at: Date) {
   return {
     name: runName(claims, policy.provider),
+    policy: policy.id,
     metadata: metadataOf(claims, policy.provider, policy.id),
     subject: policy.subject,
     team: policy.team,

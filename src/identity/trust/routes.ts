@@ -12,6 +12,7 @@ import { fieldProblem, Problem } from '../../http/problem.ts'
 import { ref } from '../../http/ref.ts'
 import type { App } from '../../http/server.ts'
 import { showRanges } from '../../token/ip-restriction.ts'
+import { revokeOfPolicy } from '../../token/revoke.ts'
 import { explain } from './explain.ts'
 import type { CheckSignature } from './keys.ts'
 import { drafted, redrafted } from './make.ts'
@@ -31,6 +32,7 @@ import {
   PolicyQuery,
   PolicySchema,
   type PolicyView,
+  RemovedSchema,
   TestBody,
   TestedSchema,
 } from './schemas.ts'
@@ -44,13 +46,14 @@ export type TrustDependencies = {
   readonly internal: readonly string[]
   readonly checkSignature: CheckSignature
   readonly now: () => number
+  readonly onRevoked: (count: number) => void
 }
 
 const tags = ['Trust policies']
 const policy = { access: 'token', scopes: ['tokens:admin'] } as const
 
 export function trustRoutes(app: App, dependencies: TrustDependencies): void {
-  const { db, write, cursors, issuer, internal, checkSignature } = dependencies
+  const { db, write, cursors, issuer, internal, checkSignature, onRevoked } = dependencies
   const now = () => new Date(dependencies.now())
   app.addSchema(PolicySchema)
   app.addSchema(TestedSchema)
@@ -143,7 +146,7 @@ export function trustRoutes(app: App, dependencies: TrustDependencies): void {
       operationId: 'changeTrustPolicy',
       summary: 'Change a trust policy, and answer for it',
       description:
-        'What is left out stays. The whole of it is judged anew, as if the caller had made it. Tokens that were exchanged before stay as they are.',
+        'What is left out stays. The whole of it is judged anew, as if the caller had made it. Tokens that were exchanged before stay as they are, and end within the hour.',
       tags,
       params: PolicyId,
       body: PolicyChanges,
@@ -169,20 +172,24 @@ export function trustRoutes(app: App, dependencies: TrustDependencies): void {
     config: { policy, catalog: { effects: { readOnly: false, destructive: true }, errors: ['not-found'] } },
     schema: {
       operationId: 'removeTrustPolicy',
-      summary: 'Remove a trust policy',
+      summary: 'Remove a trust policy, and revoke the tokens that came of it',
       description:
-        'Nothing is exchanged by it any more. Tokens that were end by themselves within the hour; to end them now, disable the subject.',
+        'When this is answered, nothing is exchanged by it any more, and no replica accepts a token that it gave, or that such a token made.',
       tags,
       params: PolicyId,
-      response: { 200: Type.Object({ message: Type.String(), status: Type.Integer(), id: Type.String() }) },
+      response: { 200: RemovedSchema },
     },
     handler: async (request) => {
-      const { id } = await write(request, async (trx) => {
-        const gone = known(await removePolicy(trx, request.params.id))
-        await record(trx, eventOf('trust_policy.removed', gone), actorOf(request), now())
-        return gone
+      const { id } = request.params
+      const revokedTokens = await write(request, async (trx, invalidate) => {
+        // First: an exchange that holds it has committed then, and its token is seen.
+        const gone = known(await removePolicy(trx, id))
+        const count = await revokeOfPolicy(trx, id, actorOf(request), invalidate, now())
+        await record(trx, eventOf('trust_policy.removed', gone, count), actorOf(request), now())
+        return count
       })
-      return { message: 'Trust policy removed', status: 200, id }
+      onRevoked(revokedTokens)
+      return { message: 'Trust policy removed', status: 200, id, revokedTokens }
     },
   })
 
@@ -220,9 +227,9 @@ function known(row: PolicyRow | undefined): PolicyRow {
 
 type Action = 'trust_policy.created' | 'trust_policy.updated' | 'trust_policy.removed'
 
-function eventOf(action: Action, row: PolicyRow): AuditEvent {
+function eventOf(action: Action, row: PolicyRow, revokedTokens?: number): AuditEvent {
   const { id: policyId, subject, ...detail } = viewOf(row)
-  return { action, subject, detail: { policyId, ...detail } }
+  return { action, subject, detail: { policyId, ...detail, revokedTokens } }
 }
 
 function viewOf(row: PolicyRow): PolicyView {

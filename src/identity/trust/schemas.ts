@@ -125,6 +125,13 @@ export const PolicySchema = Type.Object(
 )
 export type PolicyView = Omit<Static<typeof PolicySchema>, 'conditions'> & { conditions: object }
 
+export const RemovedSchema = Type.Object({
+  message: Type.String(),
+  status: Type.Integer(),
+  id: Type.String(),
+  revokedTokens: Type.Integer({ description: 'How many that came of it were still good.' }),
+})
+
 export const PolicyId = Type.Object({
   id: Type.String({ maxLength: 64, format: 'text', description: 'pol_…' }),
 })

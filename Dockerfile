@@ -19,6 +19,9 @@ FROM node:24-slim
 WORKDIR /app
 COPY --from=dependencies /app/node_modules node_modules
 COPY --from=build /app/dist dist
+# node_modules/@latchkey/sdk is a link to it.
+COPY --from=build /app/packages/sdk/package.json packages/sdk/package.json
+COPY --from=build /app/packages/sdk/dist packages/sdk/dist
 COPY package.json LICENSE ./
 COPY bin bin
 COPY migrations migrations

@@ -1,4 +1,5 @@
-// Runs at the end of `npm ci`: compiles the service and its client library, so that `npx latchkey` works in a fresh clone.
+// Runs at the end of `npm ci`: compiles the client library and the service, whose command line uses it, so that
+// `npx latchkey` works in a fresh clone.
 // A tree with production dependencies only has no compiler; it is given dist, and nothing is done here.
 import { execFileSync } from 'node:child_process'
 import { createRequire } from 'node:module'
@@ -15,6 +16,6 @@ function compiler() {
 
 const tsc = compiler()
 if (tsc) {
-  for (const project of ['tsconfig.build.json', 'packages/sdk/tsconfig.json'])
+  for (const project of ['packages/sdk/tsconfig.json', 'tsconfig.build.json'])
     execFileSync(process.execPath, [tsc, '-p', project], { stdio: 'inherit' })
 } else console.error('No TypeScript compiler here (production install): using dist as it is.')

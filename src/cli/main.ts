@@ -1,34 +1,31 @@
-// The command line: one file per command. Data on stdout, everything else on stderr.
-import { ConfigError } from '../config.ts'
-import { bootstrap } from './bootstrap.ts'
-import { migrateCommand } from './migrate.ts'
+// The command line's process: arguments → the command → exit code. Data on stdout, everything else on stderr.
+import { CommanderError } from 'commander'
+import { exitCodes } from './failure.ts'
+import { createProgram } from './program.ts'
+import { report } from './report.ts'
+import { refuseSecretArguments } from './secret-input.ts'
+import { shell } from './shell.ts'
 
-const commands: Record<string, (args: readonly string[]) => Promise<void>> = {
-  serve: async () => void (await import('../main.ts')),
-  migrate: migrateCommand,
-  bootstrap,
+const args = process.argv.slice(2)
+
+// Who reads may have read enough (`latchkey token list | head -1`): that is an end like any other.
+for (const stream of [process.stdout, process.stderr])
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error
+    process.exit()
+  })
+
+try {
+  refuseSecretArguments(args)
+  const program = createProgram()
+  if (args.length === 0) program.outputHelp()
+  else await program.parseAsync(args, { from: 'user' })
+} catch (error) {
+  process.exitCode =
+    error instanceof CommanderError ? afterHelp(error) : report(error, args.includes('--json') || shell.json)
 }
 
-const help = `Usage: latchkey <command>
-
-  serve              run the service (the same as npm start)
-  migrate            bring the database to the schema of this version
-  bootstrap          print the first admin token, alone, on stdout; once
-    --force          also when there are tokens already
-
-Settings are environment variables: docs/operate/settings.md
-`
-
-const [name = 'help', ...args] = process.argv.slice(2)
-
-if (name === 'help' || name === '--help') process.stdout.write(help)
-else if (!Object.hasOwn(commands, name)) fail(`There is no command "${name}".\n\n${help}`, 2)
-else
-  await commands[name]!(args).catch((error: Error) =>
-    fail(`${error.message}\n`, error instanceof ConfigError ? 2 : 1),
-  )
-
-function fail(text: string, code: number): void {
-  process.stderr.write(text)
-  process.exitCode = code
+/** Help that was asked for is a success; a group without a command was shown its help instead. */
+function afterHelp({ exitCode }: CommanderError): number {
+  return exitCode === 0 ? exitCodes.ok : exitCodes.usage
 }

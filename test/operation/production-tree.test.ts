@@ -110,6 +110,7 @@ type Image = {
   env: Record<string, string>
   command: string[]
   healthCheck: string[]
+  /** From the sources, and from what was built of them. */
   copied: string[]
 }
 
@@ -122,25 +123,28 @@ function lastStage(text: string): Image {
     ),
     command: list(/^CMD (\[.+\])$/m.exec(stage)),
     healthCheck: list(/^HEALTHCHECK .*CMD (\[.+\])$/m.exec(stage)),
-    copied: [...stage.matchAll(/^COPY (?!--from)(.+) \S+$/gm)].flatMap((found) => found[1]!.split(' ')),
+    copied: [
+      ...[...stage.matchAll(/^COPY (?!--from)(.+) \S+$/gm)].flatMap((found) => found[1]!.split(' ')),
+      ...[...stage.matchAll(/^COPY --from=build \/app\/(\S+) \1$/gm)].map((found) => found[1]!),
+    ],
   }
 }
 
 /** `node` means this Node. */
 const own = ([, ...args]: readonly string[]): [string, ...string[]] => [process.execPath, ...args]
 
-/** The files of the image's last stage: what it copies, dist, and what `npm ci --omit=dev` would install. */
+/** The files of the image's last stage: what it copies, and what `npm ci --omit=dev` would install. */
 async function productionTree(): Promise<string> {
   const tree = await mkdtemp(join(tmpdir(), 'latchkey-tree-'))
   await chmod(tree, 0o755)
-  for (const path of [...image.copied, 'dist'])
-    await cp(join(root, path), join(tree, path), { recursive: true })
+  for (const path of image.copied) await cp(join(root, path), join(tree, path), { recursive: true })
   const listed = await run('npm', ['ls', '--omit=dev', '--all', '--parseable'], { cwd: root })
   const packages = listed.stdout.trim().split('\n').slice(1)
   for (const path of packages) {
     // What is nested in a package is listed by itself, if it belongs here at all.
     const filter = (from: string) => !relative(path, from).split('/').includes('node_modules')
-    await cp(path, join(tree, relative(root, path)), { recursive: true, filter })
+    // A link of the workspace leads to where it would in the image.
+    await cp(path, join(tree, relative(root, path)), { recursive: true, filter, verbatimSymlinks: true })
   }
   return tree
 }

@@ -13,13 +13,14 @@ export type Latchkey = { readonly url: string; readonly authorization: string }
 export function latchkeyAt({ url, clientId, clientSecret }: ServiceCredentials): Latchkey {
   if (!clientId) throw new TypeError('createVerifier: clientId is missing')
   if (!clientSecret) throw new TypeError('createVerifier: clientSecret is missing')
-  return { url: baseUrl(url), authorization: basic(clientId, clientSecret) }
+  return { url: baseUrl(url, 'createVerifier'), authorization: basic(clientId, clientSecret) }
 }
 
-function baseUrl(text: string): string {
+/** Without a slash at its end. @param who is told about in the error */
+export function baseUrl(text: string, who: string): string {
   const url = URL.canParse(text) ? new URL(text) : null
   const usable = url && /^https?:$/.test(url.protocol) && !url.username && !url.password
-  if (!usable) throw new TypeError('createVerifier: url must be an http(s) URL without credentials')
+  if (!usable) throw new TypeError(`${who}: url must be an http(s) URL without credentials`)
   return `${url.origin}${url.pathname.replace(/\/+$/, '')}`
 }
 

@@ -65,6 +65,12 @@ function start(targets: readonly Target[]): void {
   const ready = targets.map((target): [Target, string[]] => [target, secretsOf(target.tokens)])
   for (const [target, secrets] of ready) running.set(target.name, begin(target, secrets))
   tell('start', true)
+  stayAwake()
+}
+
+/** Waking a process that sleeps is on the account of whoever writes to it: of the server that is measured. */
+function stayAwake(): void {
+  if (running.size > 0) setImmediate(stayAwake)
 }
 
 const counts = () =>

@@ -24,8 +24,39 @@ const open: Need = { kind: 'open' }
 const closed: Need = { kind: 'closed' }
 const nowhere: Needed = { need: closed, service: null }
 
-/** What a request needs that matches no published endpoint, or cannot be read one way only, is: nothing will do. */
+/**
+ * What a request needs that matches no published endpoint, or cannot be read one way only, is: nothing will do. Most
+ * requests are for what was asked for before, which is remembered for as long as the same is published.
+ */
 export function neededFor(published: Published, original: Original, service: string | null): Needed {
+  const { method, host, target } = original
+  if (target.length > longestKept) return neededNow(published, original, service)
+  const kept = keptFor(published)
+  // None of them has a space in it but for the target, which comes last.
+  const key = `${method} ${host ?? ''} ${service ?? ''} ${target}`
+  let needed = kept.get(key)
+  if (needed === undefined) {
+    needed = neededNow(published, original, service)
+    if (kept.size >= mostKept) kept.clear()
+    kept.set(key, needed)
+  }
+  return needed
+}
+
+const mostKept = 10_000
+const longestKept = 200
+const keptByPublished = new WeakMap<Published, Map<string, Needed>>()
+
+function keptFor(published: Published): Map<string, Needed> {
+  let kept = keptByPublished.get(published)
+  if (!kept) {
+    kept = new Map()
+    keptByPublished.set(published, kept)
+  }
+  return kept
+}
+
+function neededNow(published: Published, original: Original, service: string | null): Needed {
   const path = canonicalPath(original.target)
   if (path === null) return nowhere
   const match = matchOf(published)

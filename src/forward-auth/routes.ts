@@ -1,12 +1,12 @@
 // ANY /forward-auth and below it, for gateways: nginx auth_request, Traefik, Caddy, Envoy, HAProxy, APISIX. Method,
 // body and content type are whatever the gateway's client sent, so none of them matters.
-import type { IncomingMessage } from 'node:http'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import Type from 'typebox'
 import type { Published } from '../catalog/published.ts'
 import { readAuthorization } from '../guard/authorization.ts'
 import { type ClientIp, clientIp, isTrustedPeer } from '../http/client-ip.ts'
 import type { Lane, LaneAnswer } from '../http/lane.ts'
+import type { RequestHead } from '../http/plain-request.ts'
 import type { App } from '../http/server.ts'
 import type { Credentials } from '../identity/credentials.ts'
 import type { Range } from '../policy/network.ts'
@@ -101,7 +101,7 @@ function createAnswer(dependencies: ForwardAuthRouteDependencies) {
     return unavailable
   }
 
-  function answerAs(request: IncomingMessage, isGateway: boolean): LaneAnswer | Promise<LaneAnswer> {
+  function answerAs(request: RequestHead, isGateway: boolean): LaneAnswer | Promise<LaneAnswer> {
     const { suffix, query } = partsOf(request.url!)
     const asked = askedIn(query)
     if (asked === null) return denied
@@ -122,14 +122,14 @@ function createAnswer(dependencies: ForwardAuthRouteDependencies) {
       : pass(neededFor(now, original, asked.service))
   }
 
-  async function answerGateway(request: IncomingMessage, header: string): Promise<LaneAnswer> {
+  async function answerGateway(request: RequestHead, header: string): Promise<LaneAnswer> {
     const given = readAuthorization(header)
     if (given.scheme !== 'basic') return denied
     const gateway = await checkCredentials(given.clientId, given.clientSecret, header)
     return gateway ? answerAs(request, true) : denied
   }
 
-  return (request: IncomingMessage): LaneAnswer | Promise<LaneAnswer> => {
+  return (request: RequestHead): LaneAnswer | Promise<LaneAnswer> => {
     try {
       const header = request.headers[gatewayHeader] as string | undefined
       const isUnknown = header !== undefined && recallHeader(header) === null
@@ -149,7 +149,7 @@ function partsOf(url: string): { suffix: string | null; query: string } {
 }
 
 function passingOf(
-  { headers, rawHeaders }: IncomingMessage,
+  { headers, rawHeaders }: RequestHead,
   { team }: Asked,
   need: Need,
   service: string | null,

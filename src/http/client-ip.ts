@@ -1,6 +1,6 @@
 // Where a request comes from: the socket's address, or what trusted proxies say about it.
-import type { IncomingMessage } from 'node:http'
 import { type Address, contains, parseAddress, type Range } from '../policy/network.ts'
+import type { RequestHead } from './plain-request.ts'
 
 export type ClientIp = { readonly text: string; readonly address: Address | null }
 
@@ -9,11 +9,7 @@ export type ClientIp = { readonly text: string; readonly address: Address | null
  * client wrote stands further left. An unreadable hop ends the walk with a null address, which IP-bound tokens refuse.
  * @param isPeerTrusted whoever is connected has shown to be a gateway, whatever its address
  */
-export function clientIp(
-  request: IncomingMessage,
-  trusted: readonly Range[],
-  isPeerTrusted = false,
-): ClientIp {
+export function clientIp(request: RequestHead, trusted: readonly Range[], isPeerTrusted = false): ClientIp {
   let hop = direct(request.socket.remoteAddress ?? '')
   if (!isPeerTrusted && (trusted.length === 0 || !isTrusted(hop, trusted))) return hop
   const chain = String(request.headers['x-forwarded-for'] ?? '').split(',')
@@ -25,7 +21,7 @@ export function clientIp(
   return hop
 }
 
-export const isTrustedPeer = (request: IncomingMessage, trusted: readonly Range[]): boolean =>
+export const isTrustedPeer = (request: RequestHead, trusted: readonly Range[]): boolean =>
   trusted.length > 0 && isTrusted(direct(request.socket.remoteAddress ?? ''), trusted)
 
 export function isTrusted({ address }: ClientIp, trusted: readonly Range[]): boolean {

@@ -1,7 +1,8 @@
-// A way past the router for the few endpoints that are called on every request of every product: the same declared
-// routes, the same decision, without what the router adds to each call (measured: bench/README.md). Whatever is not
-// the plain case goes the ordinary way, which is complete without this.
-import type { IncomingMessage, ServerResponse } from 'node:http'
+// An endpoint that is called on every request of every product, answered in front of the router: a declared route like
+// any other, with the same decision behind it, without what Node and Fastify add to each call (measured: bench/README.md).
+// Whatever is not the plain case goes the ordinary way, which is complete without this. Connections: front.ts.
+import { STATUS_CODES } from 'node:http'
+import type { PlainHead, RequestHead } from './plain-request.ts'
 
 export type LaneAnswer = {
   readonly status: number
@@ -12,83 +13,63 @@ export type LaneAnswer = {
 
 export type Lane = {
   /** Whether this is its request; nothing is read for that but method and URL. */
-  takes(request: IncomingMessage): boolean
+  takes(request: RequestHead): boolean
   /** The route template, for metrics. */
   readonly route: string
   /** The Content-Type it takes, with or without parameters; null: its body, if any, does not matter. */
   readonly contentType: string | null
   /** Never throws, never rejects: refusals are answers. */
-  answer(request: IncomingMessage, body: string): LaneAnswer | Promise<LaneAnswer>
+  answer(request: RequestHead, body: string): LaneAnswer | Promise<LaneAnswer>
 }
 
-export type LaneHooks = {
-  readonly requestId: (request: IncomingMessage) => string
-  /** On every answer. */
-  readonly headers: readonly string[]
-  readonly isStopping: () => boolean
-  readonly onAnswered: (method: string, route: string, status: number, elapsedSeconds: number) => void
+/** The lane for this request, if it is as plain as its lane wants it. */
+export function laneFor(lanes: readonly Lane[], request: PlainHead): Lane | null {
+  for (const lane of lanes) if (lane.takes(request)) return hasItsBody(lane, request) ? lane : null
+  return null
 }
 
-const longestBody = 16 * 1024
-
-/** @returns whether the request was taken */
-export function createLanes(lanes: readonly Lane[], hooks: LaneHooks) {
-  return (request: IncomingMessage, response: ServerResponse): boolean => {
-    const lane = lanes.find((one) => one.takes(request))
-    if (!lane || !isPlain(request, lane)) return false
-    const begun = performance.now()
-    const send = (answer: LaneAnswer) => {
-      response.writeHead(answer.status, headersOf(request, answer, hooks))
-      response.end(answer.body)
-      hooks.onAnswered(request.method!, lane.route, answer.status, (performance.now() - begun) / 1000)
-    }
-    const settle = (body: string) => {
-      const answer = lane.answer(request, body)
-      if (answer instanceof Promise) answer.then(send)
-      else send(answer)
-    }
-    if (lane.contentType === null) settle('')
-    else readBody(request, settle)
-    return true
-  }
-}
-
-function headersOf(request: IncomingMessage, { headers, body }: LaneAnswer, hooks: LaneHooks): string[] {
-  const all: string[] = []
-  for (const part of hooks.headers) all.push(part)
-  for (const part of headers) all.push(part)
-  all.push('x-request-id', hooks.requestId(request), 'content-length', String(Buffer.byteLength(body)))
-  if (hooks.isStopping()) all.push('connection', 'close')
-  return all
-}
-
-/** One body of known, small length, in the expected type, whose sender waits for nothing. */
-function isPlain({ headers }: IncomingMessage, { contentType }: Lane): boolean {
-  // Without Host it is refused, or HTTP/1.0: both the router's business.
-  if (headers.host === undefined) return false
-  if (contentType === null) return true
-  const length = Number(headers['content-length'])
-  return (
-    length > 0 &&
-    length <= longestBody &&
-    isOfType(headers['content-type'], contentType) &&
-    headers['transfer-encoding'] === undefined &&
-    headers['content-encoding'] === undefined &&
-    headers.expect === undefined
-  )
+function hasItsBody({ contentType }: Lane, { headers, bodyBytes }: PlainHead): boolean {
+  return contentType === null || (bodyBytes > 0 && isOfType(headers['content-type'], contentType))
 }
 
 function isOfType(given: string | undefined, expected: string): boolean {
   return given !== undefined && (given === expected || given.startsWith(`${expected};`))
 }
 
-/** Node's parser sees to it that no more comes than was announced. A request that breaks off is not answered. */
-function readBody(request: IncomingMessage, done: (body: string) => void): void {
-  // Nearly always one chunk; a decoder for a stream of them costs more than the answer's text.
-  let body: Buffer | null = null
-  request.on('data', (chunk: Buffer) => {
-    body = body === null ? chunk : Buffer.concat([body, chunk])
-  })
-  request.on('end', () => done(body === null ? '' : body.toString()))
-  request.on('error', () => {})
+export type Wire = { readonly text: string; readonly encoding: 'latin1' | 'utf8' }
+
+/**
+ * An answer as it goes over the wire (RFC 9112 §4, §5).
+ * @param fixed header lines that every answer has
+ */
+export function wireOf(answer: LaneAnswer, requestId: string, fixed: string, isLast: boolean): Wire {
+  const { status, headers, body } = answer
+  let lines = ''
+  for (let at = 0; at < headers.length; at += 2) {
+    const value = headers[at + 1]!
+    // Nothing that a token may say of itself looks so; if it did, it would end the header, and begin another.
+    if (unsafe.test(value)) return wireOf(unsayable, requestId, fixed, isLast)
+    lines += `${headers[at]}: ${value}\r\n`
+  }
+  const bytes = Buffer.byteLength(body)
+  return {
+    text: `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${fixed}${lines}x-request-id: ${requestId}\r\ncontent-length: ${bytes}\r\nDate: ${httpDate()}\r\n${isLast ? closing : keeping}\r\n${body}`,
+    // All of it has one byte for each character then, which need not be counted again.
+    encoding: bytes === body.length ? 'latin1' : 'utf8',
+  }
+}
+
+const unsayable: LaneAnswer = { status: 500, headers: [], body: '' }
+const unsafe = /[^\t\x20-\x7e]/
+export const keepAliveSeconds = 75
+const keeping = `Connection: keep-alive\r\nKeep-Alive: timeout=${keepAliveSeconds}\r\n`
+const closing = 'Connection: close\r\n'
+
+let date = { second: 0, text: '' }
+
+/** RFC 9110 §6.6.1; made once a second. */
+function httpDate(): string {
+  const second = Math.floor(Date.now() / 1000)
+  if (second !== date.second) date = { second, text: new Date(second * 1000).toUTCString() }
+  return date.text
 }

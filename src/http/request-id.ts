@@ -1,9 +1,9 @@
 // Every request has an id, in its answer, its log lines and its audit events. A caller's own id is kept.
-import type { IncomingMessage } from 'node:http'
 import { newId } from '../db/ids.ts'
+import type { RequestHead } from './plain-request.ts'
 
 /** One UUID for each process and a counter: unique, sortable, and nearly free. */
-export function requestIds(now: number): (request: IncomingMessage) => string {
+export function requestIds(now: number): (request: RequestHead) => string {
   const start = newId('req', now)
   let count = 0
   return (request) => {

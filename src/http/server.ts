@@ -1,6 +1,6 @@
 // The bare HTTP server: limits, headers that every answer carries, and one shape for every refusal, whether it
 // comes from a route, the router, a parser, the framework or the HTTP parser. Routes are the rooms' business.
-import { createServer as createHttpServer, type ServerResponse, STATUS_CODES } from 'node:http'
+import { createServer as createHttpServer, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import Fastify, {
@@ -16,7 +16,8 @@ import Fastify, {
 } from 'fastify'
 import FindMyWay, { type HTTPMethod } from 'find-my-way'
 import type { Metrics } from '../observe/metrics.ts'
-import { createLanes, type Lane } from './lane.ts'
+import { type Behind, createFront, type Front } from './front.ts'
+import { keepAliveSeconds, type Lane } from './lane.ts'
 import { Problem, ProblemSchema, problemBody, sendProblem } from './problem.ts'
 import type { ProblemCode } from './problems.ts'
 import { requestIds } from './request-id.ts'
@@ -55,22 +56,17 @@ export function createServer({ issuer, logger, metrics, now, isStopping, lanes }
     return503OnClosing: false,
     forceCloseConnections: 'idle',
     serverFactory: (handler) => {
-      const takenByLane = createLanes(lanes, {
-        requestId,
-        headers: Object.entries(headers).flat(),
-        isStopping,
-        onAnswered,
-      })
       const options = {
         // The body is small, so its parts may take a while only on a bad line, or from somebody who holds it open.
         requestTimeout: 30_000,
-        keepAliveTimeout: 75_000,
+        keepAliveTimeout: keepAliveSeconds * 1000,
         // Node would refuse a missing Host itself, without a word; `oddity` does it.
         requireHostHeader: false,
       }
-      const server = createHttpServer(options, (request, response) => {
-        if (!takenByLane(request, response)) handler(request, response)
-      })
+      const server = createHttpServer(options, handler)
+      putInFront(server, (behind) =>
+        createFront(lanes, { requestId, headers, isStopping, onAnswered }, behind),
+      )
       // Other expectations than 100-continue are ignored (RFC 9110 §10.1.1); Node would say 417, without a word.
       return server.on('checkExpectation', handler)
     },
@@ -116,6 +112,21 @@ export function createServer({ issuer, logger, metrics, now, isStopping, lanes }
   })
   refuseUnknownPaths(app, issuer)
   return app
+}
+
+/** Connections come to the front first. It has those to close that are idle there, whoever asks for it. */
+function putInFront(server: Server, make: (behind: Behind) => Front): void {
+  const [accept] = server.listeners('connection')
+  const front = make({
+    handOver: (socket) => accept!.call(server, socket),
+    refuse: (socket) => server.emit('clientError', new Error('The request is not whole'), socket),
+  })
+  server.removeAllListeners('connection').on('connection', front.take)
+  const closeIdleConnections = server.closeIdleConnections.bind(server)
+  server.closeIdleConnections = () => {
+    front.closeIdle()
+    closeIdleConnections()
+  }
 }
 
 /** What Node lets through and nobody means. */

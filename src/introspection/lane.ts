@@ -1,7 +1,7 @@
 // POST /oauth2/introspect in front of the router: the same introspect, the same headers, the same refusals.
-import type { IncomingMessage } from 'node:http'
 import { type ClientIp, clientIp } from '../http/client-ip.ts'
 import type { Lane, LaneAnswer } from '../http/lane.ts'
+import type { RequestHead } from '../http/plain-request.ts'
 import type { Range } from '../policy/network.ts'
 import type { Introspect } from './introspect.ts'
 import { oauthErrorAnswer } from './oauth-error.ts'
@@ -47,7 +47,7 @@ export function introspectionLane({
   }
 }
 
-function presentedBy(request: IncomingMessage, form: string, trustedProxies: readonly Range[]) {
+function presentedBy(request: RequestHead, form: string, trustedProxies: readonly Range[]) {
   return {
     authorization: request.headers.authorization,
     form,

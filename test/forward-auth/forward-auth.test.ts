@@ -1,5 +1,5 @@
 // A gateway asks whether a request may pass. What it says of the request, from whom that counts, what the catalog makes
-// of it, and what is answered; by the lane and by the router alike. Real gateways: test/interop/gateways.test.ts.
+// of it, and what is answered; in front of the router and by the router alike. Real gateways: test/interop/gateways.test.ts.
 import t from 'tap'
 import { basic, type Latchkey, provision, startLatchkey, ways } from '../helpers/latchkey.ts'
 import { documentOf, operation, putDocument } from '../helpers/samples.ts'
@@ -251,7 +251,8 @@ async function rawStatus(
   const { request } = await import('node:http')
   const { port } = new URL(url)
   return new Promise((resolve, reject) => {
-    const asking = request({ host: '127.0.0.1', port, method, path, headers }, (answer) => {
+    // A connection of its own: one that has carried anything odd stays with the router.
+    const asking = request({ host: '127.0.0.1', port, method, path, headers, agent: false }, (answer) => {
       answer.resume().on('end', () => resolve(answer.statusCode!))
     })
     asking.on('error', reject).end()

@@ -1,0 +1,78 @@
+// The plainest HTTP there is, read from what came in one piece: one whole request, spelled as nearly all clients spell
+// it, and so that no two servers could read it differently. What is spelled in any other way, right or wrong, is not
+// read here at all; that is the business of Node's parser. Pure.
+import { type IncomingMessage, METHODS } from 'node:http'
+import type { Socket } from 'node:net'
+
+/** What doors read of a request beyond its body. An IncomingMessage is one. */
+export type RequestHead = Readonly<Pick<IncomingMessage, 'method' | 'url' | 'headers'>> & {
+  /** As they came. Empty in a plain request, in which no header is repeated. */
+  readonly rawHeaders: readonly string[]
+  readonly socket: Pick<Socket, 'remoteAddress'>
+}
+
+export type PlainHead = RequestHead & {
+  /** Of the body that is announced. */
+  readonly bodyBytes: number
+  /** The client wants the connection closed after the answer. */
+  readonly isLast: boolean
+}
+
+export const longestPlain = 16 * 1024
+
+/**
+ * RFC 9112 §3 and §5 without what is optional, old, or a control character: origin-form, HTTP/1.1, no white space before
+ * a colon, no folded lines, no bare LF, nothing but ASCII.
+ */
+const plainHead = new RegExp(
+  `^(?:${METHODS.filter((method) => method !== 'CONNECT').join('|')}) ` +
+    "/[A-Za-z0-9\\-._~!$&'()*+,;=:@/?%]* HTTP/1\\.1\\r\\n(?:[A-Za-z0-9-]+:[\\t\\x20-\\x7e]*\\r\\n)+$",
+)
+
+/** What changes how long a request is, or what is to happen before it is read (RFC 9110 §7.8, §10.1.1; RFC 9112 §6). */
+const notPlain = ['transfer-encoding', 'content-encoding', 'expect', 'upgrade', 'trailer'] as const
+
+/** Where the head ends, its last line's CRLF included; -1: it does not, or is too long. */
+export function headEnd(text: string): number {
+  const end = text.indexOf('\r\n\r\n')
+  return end < 0 || end > longestPlain ? -1 : end + 2
+}
+
+/** @param head up to the CRLF of its last line @param socket where it came from @returns null: it is not plain */
+export function readPlainHead(head: string, socket: RequestHead['socket']): PlainHead | null {
+  if (!plainHead.test(head)) return null
+  const lineEnd = head.indexOf('\r\n')
+  const methodEnd = head.indexOf(' ')
+  const headers = readHeaders(head, lineEnd + 2)
+  if (headers === null || headers['host'] === undefined) return null
+  for (const name of notPlain) if (headers[name] !== undefined) return null
+  const connection = headers['connection']?.toLowerCase() ?? 'keep-alive'
+  if (connection !== 'keep-alive' && connection !== 'close') return null
+  const length = headers['content-length'] ?? '0'
+  if (!/^[0-9]{1,5}$/.test(length)) return null
+  return {
+    method: head.slice(0, methodEnd),
+    url: head.slice(methodEnd + 1, lineEnd - ' HTTP/1.1'.length),
+    headers,
+    rawHeaders: none,
+    socket,
+    bodyBytes: Number(length),
+    isLast: connection === 'close',
+  }
+}
+
+const none: readonly string[] = []
+
+/** @returns null where a name stands twice: which of them counts, servers do not agree on */
+function readHeaders(head: string, from: number): Record<string, string> | null {
+  const headers: Record<string, string> = {}
+  for (let at = from; at < head.length; ) {
+    const colon = head.indexOf(':', at)
+    const end = head.indexOf('\r\n', colon)
+    const name = head.slice(at, colon).toLowerCase()
+    if (headers[name] !== undefined) return null
+    headers[name] = head.slice(colon + 1, end).trim()
+    at = end + 2
+  }
+  return headers
+}

@@ -2,7 +2,7 @@
 // 1. A file of its own in its group's folder, named as the command: src/cli/token/list.ts is the pattern. `remote(command,
 //    run)` adds --url, the credentials, --json and --quiet, and gives `run` a client; `run` ends with `output.show` of all
 //    three forms: one JSON object with fixed members, the lines of --quiet, text for people (people.ts: table, fields).
-// 2. Its line in this file; a new group: its line too.
+// 2. Its line in this file, or in the group's commands.ts.
 // 3. Errors are thrown: what the API refuses goes through as it is; else `usage(…)` or a Failure (failure.ts), which says
 //    what to do. Exit codes and wording are report.ts's business. Before what cannot be undone: `confirm` (ask.ts), with a
 //    --yes of its own. Secrets come in by secret-input.ts only.
@@ -14,11 +14,13 @@ import { version as present } from '../version.ts'
 import { login } from './account/login.ts'
 import { logout } from './account/logout.ts'
 import { status } from './account/status.ts'
+import { api } from './api.ts'
+import { completion } from './completion/completion.ts'
 import { usage } from './failure.ts'
 import { bootstrap } from './operate/bootstrap.ts'
 import { migrate } from './operate/migrate.ts'
 import { serve } from './operate/serve.ts'
-import { list } from './token/list.ts'
+import { tokenCommands } from './token/commands.ts'
 import { version } from './version.ts'
 
 export function createProgram(): Command {
@@ -26,9 +28,9 @@ export function createProgram(): Command {
     .description('API tokens: who is this bearer, and may it do this, here, now?')
     .version(present, '--version')
   add(program, 'Sign in:', [login(), logout(), status()])
-  add(program, 'Use:', [group('token', 'Create, find, change and end tokens', [list()])])
+  add(program, 'Use:', [group('token', 'Create, find, change and end tokens', tokenCommands()), api()])
   add(program, 'Operate:', [serve(), migrate(), bootstrap()])
-  add(program, 'More:', [version()])
+  add(program, 'More:', [completion(), version()])
   const help = new Command('help').argument('[command]').description('Show help for a command')
   return settled(program.addHelpCommand(help.helpGroup('More:')).addHelpText('after', about))
 }

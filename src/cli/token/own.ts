@@ -1,11 +1,10 @@
 // Whether a command changes the very token it is signed in with: then what is stored of it has to follow.
+import { segment } from '../path.ts'
 import type { Remote } from '../remote.ts'
 import type { Token } from './view.ts'
 
 /** Where a token is in the API; `self` is the one that asks. */
-export const pathOf = (id: string, below = ''): string =>
-  // A path of dots would be another path.
-  `/api/v1/tokens/${/^\.*$/.test(id) ? '-' : encodeURIComponent(id)}${below}`
+export const pathOf = (id: string, below = ''): string => `/api/v1/tokens/${segment(id)}${below}`
 
 export async function isOwn({ client }: Remote, id: string): Promise<boolean> {
   if (id === 'self') return true

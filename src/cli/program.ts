@@ -19,14 +19,18 @@ import { serviceCommands } from './admin/service/commands.ts'
 import { subjectCommands } from './admin/subject/commands.ts'
 import { tokens } from './admin/tokens.ts'
 import { api } from './api.ts'
+import { catalogCommands } from './catalog/commands.ts'
 import { exchange } from './ci/exchange.ts'
 import { revoke } from './ci/revoke.ts'
 import { trustCommands } from './ci/trust/commands.ts'
 import { completion } from './completion/completion.ts'
+import { doctor } from './doctor/doctor.ts'
 import { usage } from './failure.ts'
+import { mcp } from './mcp.ts'
 import { bootstrap } from './operate/bootstrap.ts'
 import { migrate } from './operate/migrate.ts'
 import { serve } from './operate/serve.ts'
+import { scopeCommands } from './scope/commands.ts'
 import { tokenCommands } from './token/commands.ts'
 import { version } from './version.ts'
 
@@ -35,7 +39,13 @@ export function createProgram(): Command {
     .description('API tokens: who is this bearer, and may it do this, here, now?')
     .version(present, '--version')
   add(program, 'Sign in:', [login(), logout(), status()])
-  add(program, 'Use:', [group('token', 'Create, find, change and end tokens', tokenCommands()), api()])
+  add(program, 'Use:', [
+    group('token', 'Create, find, change and end tokens', tokenCommands()),
+    group('scope', 'Which scopes there are, and which a script needs', scopeCommands()),
+    group('catalog', 'What can be called; publish what a service offers', catalogCommands()),
+    api(),
+    mcp(),
+  ])
   add(program, 'Automate:', [
     group('ci', 'Tokens for CI jobs, without a stored secret', [
       exchange(),
@@ -51,7 +61,7 @@ export function createProgram(): Command {
       group('subject', 'What the tokens of a subject may have', subjectCommands()),
     ]),
   ])
-  add(program, 'Operate:', [serve(), migrate(), bootstrap()])
+  add(program, 'Operate:', [serve(), migrate(), bootstrap(), doctor()])
   add(program, 'More:', [completion(), version()])
   const help = new Command('help').argument('[command]').description('Show help for a command')
   return settled(program.addHelpCommand(help.helpGroup('More:')).addHelpText('after', about))

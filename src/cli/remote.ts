@@ -49,9 +49,13 @@ export function remote<O = unknown>(
 /** A credential that is not taken: which one it was is half of the answer. */
 export function refused(error: unknown, { url, credential }: Session): unknown {
   if (!(error instanceof LatchkeyError) || error.status !== 401) return error
+  return Object.assign(whyRefused(error, url, credential), { cause: error })
+}
+
+function whyRefused({ code }: LatchkeyError, url: string, credential: Session['credential']): Failure {
   if (!credential) return notSignedIn(url)
   const from =
     credential.source === 'profile' ? 'The token of the last login' : `The token from ${credential.source}`
   const message = `${from} is not taken by ${url}: it is unknown, expired, disabled or revoked.`
-  return new Failure('signIn', error.code, message, howToSignIn())
+  return new Failure('signIn', code, message, howToSignIn())
 }

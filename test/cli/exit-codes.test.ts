@@ -64,7 +64,7 @@ t.test('exit codes', async (whole) => {
         what: 'a token that is not good',
         args: ['status'],
         env: { LATCHKEY_TOKEN: 'lk_pat_x' },
-        says: /The token from LATCHKEY_TOKEN is not taken by http/,
+        says: /The token from LATCHKEY_TOKEN is not taken by http.*\(invalid-token, request req_[\w-]+\)\n/,
       },
       {
         code: 5,

@@ -11,7 +11,7 @@ import { type Remote, remote } from '../remote.ts'
 import { duration } from './expiry.ts'
 import { postOnce } from './once.ts'
 import { pathOf } from './own.ts'
-import { type Token, tokenPairs, type WithSecret } from './view.ts'
+import { secretPair, type Token, tokenPairs, type WithSecret } from './view.ts'
 import { addWantedOptions, type Wanted, type WantedOptions, wantedOf } from './wanted.ts'
 
 type Options = WantedOptions & { readonly minValid: string; readonly grace?: string }
@@ -119,8 +119,7 @@ function showEnsured(output: Output, { action, token }: Ensured): void {
   output.show({
     json: { action, token },
     quiet: secret,
-    people: () =>
-      fields([['action', action], ...tokenPairs(token), ...secret.map((one) => ['secret', one] as const)]),
+    people: () => fields([['action', action], ...tokenPairs(token), ...secret.map(secretPair)]),
   })
   if (action === 'unchanged')
     output.note('It is good for long enough; its secret was shown when it was made.')

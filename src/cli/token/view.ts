@@ -33,14 +33,14 @@ export type WithSecret = Token & { readonly token: string }
 export const showToken = (output: Output, token: Token): void =>
   output.show({ json: { token }, quiet: [token.id], people: () => fields(tokenPairs(token)) })
 
-export function showSecret(output: Output, token: WithSecret): void {
+export const showSecret = (output: Output, token: WithSecret): void =>
   output.show({
     json: { token },
     quiet: [token.token],
-    people: () => fields([...tokenPairs(token), ['secret', token.token]]),
+    people: () => fields([...tokenPairs(token), secretPair(token.token)]),
   })
-  output.note('The secret is shown this once.')
-}
+
+export const secretPair = (secret: string) => ['secret, shown this once', secret] as const
 
 export const tokenTable = (tokens: readonly Token[]): string =>
   table(

@@ -2,7 +2,6 @@
 // (standards §0.1: what real clients send). Checking the credentials themselves is identity's and the guard's work.
 import { type Authorization, readAuthorization } from '../guard/authorization.ts'
 import { admitBearer, type GuardDependencies } from '../guard/guard.ts'
-import type { RoutePolicy } from '../guard/policy.ts'
 import type { Principal, ServicePrincipal } from '../guard/principal.ts'
 import type { ClientIp } from '../http/client-ip.ts'
 import type { ServiceIdentity } from '../identity/credentials.ts'
@@ -37,7 +36,12 @@ async function authenticate(
 ): Promise<Principal> {
   const given = withForm(readAuthorization(authorization), form)
   if (given.scheme === 'bearer') {
-    return admitBearer(given.secret, policyFor(scopes), from(), guard)
+    return admitBearer(
+      given.secret,
+      { access: 'service', scopes, credentialsIn: 'header or form' },
+      from(),
+      guard,
+    )
   }
   if (given.scheme !== 'basic') {
     const detail = 'Send client credentials by Basic or in the form, or a bearer token.'
@@ -47,13 +51,6 @@ async function authenticate(
   if (!service) throw new OAuthError(401, 'invalid_client', 'The client id or secret is wrong.', basic)
   return principalOf(service)
 }
-
-/**
- * What needs no scope, any token may do: to revoke by secret (docs/decisions/0005). One that is limited to other services
- * can end itself here too.
- */
-const policyFor = (scopes: readonly OwnScope[]): Exclude<RoutePolicy, { access: 'public' }> =>
-  scopes.length === 0 ? { access: 'holder' } : { access: 'service', scopes, credentialsIn: 'header or form' }
 
 const principals = new WeakMap<ServiceIdentity, ServicePrincipal>()
 

@@ -1,9 +1,8 @@
 // `latchkey api METHOD PATH`: any call of the API, for what has no command of its own. The body comes out as it came.
-import { readFile } from 'node:fs/promises'
-import { text } from 'node:stream/consumers'
 import type { Answer, Call } from '@latchkey/sdk/client'
 import { Command, Option } from 'commander'
 import { usage } from './failure.ts'
+import { textOf } from './input.ts'
 import { entriesOf, pairs } from './options.ts'
 import { type Remote, remote } from './remote.ts'
 
@@ -36,7 +35,7 @@ export const api = () =>
 
 async function callOf(verb: string, { field = [], input }: Options): Promise<Call> {
   if (input !== undefined)
-    return { body: await inputOf(input), headers: { 'content-type': 'application/json' } }
+    return { body: await textOf(input), headers: { 'content-type': 'application/json' } }
   if (field.length === 0) return {}
   const entries = entriesOf(field, '--field')
   if (verb === 'GET') return { query: Object.fromEntries(entries) }
@@ -50,15 +49,6 @@ function memberOf(text: string): unknown {
   } catch {
     return text
   }
-}
-
-async function inputOf(file: string): Promise<string> {
-  if (file !== '-')
-    return readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
-      throw usage(`--input ${file} cannot be read (${error.code}).`, 'Name a file, or - for stdin.')
-    })
-  if (process.stdin.isTTY) throw usage('--input - reads a pipe, and there is a terminal.', 'Name a file.')
-  return text(process.stdin)
 }
 
 /** The pages of a list → one answer with the whole list. */

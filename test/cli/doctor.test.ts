@@ -177,6 +177,11 @@ t.test('PostgreSQL: what start-up refuses, and what it would do', async (t) => {
   t.match(nobody, { database: { status: 'fail', message: /ECONNREFUSED/, whatToDo: /DATABASE_URL/ } })
   t.notMatch(JSON.stringify(nobody), /hunter22/)
 
+  await onDatabase(url, 'alter table digest_key rename column id to name')
+  t.match(await examine(t, cli, right), {
+    secret: { status: 'fail', message: /column "id"/ },
+    clock: { status: 'ok' },
+  })
   await onDatabase(url, `insert into kysely_migration values ('9999_later', '2030-01-01T00:00:00Z')`)
   t.match(await examine(t, cli, right), {
     schema: { status: 'fail', message: /9999_later/, whatToDo: /newer/ },

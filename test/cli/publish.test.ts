@@ -166,6 +166,12 @@ t.test('publishing', async (whole) => {
     t.match(await cli.run(['catalog', 'diff', '-', ...posts], { input: '{}', env: { LATCHKEY_TOKEN: '' } }), {
       code: 4,
     })
+    const elsewhere = { input: '{}', env: { LATCHKEY_TOKEN: latchkey.admin } }
+    t.match(
+      await cli.run(['catalog', 'diff', '-', '--service', '..'], elsewhere),
+      { code: 6 },
+      'no other path',
+    )
     t.match(await cli.run(['catalog', 'diff', '-']), { code: 2, stderr: /--service/ })
     const both = await cli.run(['catalog', 'diff', '-', ...posts, '--token-stdin'], { input: token })
     t.match(both, { code: 2, stderr: /cannot both come from stdin/ })

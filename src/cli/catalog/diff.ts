@@ -30,6 +30,8 @@ export const diff = () =>
 /** A document that cannot be read at all would end with 1, which here says that it differs. */
 function trouble(error: unknown): never {
   if (error instanceof LatchkeyError && [400, 413, 415].includes(error.status))
-    throw new Failure('usage', error.code, error.message, 'Mend the document.')
+    throw Object.assign(new Failure('usage', error.code, error.message, 'Mend the document.'), {
+      cause: error,
+    })
   throw error
 }

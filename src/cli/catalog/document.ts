@@ -2,6 +2,7 @@
 import type { Client } from '@latchkey/sdk/client'
 import { usage } from '../failure.ts'
 import { textOf } from '../input.ts'
+import { segment } from '../path.ts'
 import type { SessionOptions } from '../session.ts'
 import type { Published } from './changes.ts'
 
@@ -24,7 +25,7 @@ export async function submit(client: Client, file: string, options: SubmitOption
     'content-type': typeOf(file, body),
     ...(ifMatch !== undefined && { 'if-match': entityTag(ifMatch) }),
   }
-  const path = `/api/v1/services/${encodeURIComponent(service)}/openapi`
+  const path = `/api/v1/services/${segment(service)}/openapi`
   const query = { dryRun: dryRun || undefined }
   const answer = await client.call<Answered>('PUT', path, { query, headers, body })
   const { changed, digest, publishedAt = null, endpoints, diff, problems = [] } = answer.body

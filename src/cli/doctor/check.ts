@@ -32,3 +32,12 @@ export function reasonOf(error: unknown): string {
   const { message, code } = error as { message?: string; code?: string }
   return (message || code || 'No reason is given').replace(/\.?\s*$/, '.')
 }
+
+/** What cannot be looked at is a finding, too, and the rest is looked at all the same. */
+export async function attempt(name: string, look: () => Promise<Check>): Promise<Check> {
+  try {
+    return await look()
+  } catch (error) {
+    return fail(name, reasonOf(error))
+  }
+}

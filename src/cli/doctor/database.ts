@@ -6,7 +6,7 @@ import { schemaState } from '../../db/migrate.ts'
 import { openStore, type Store } from '../../db/open.ts'
 import type { Db } from '../../db/tables.ts'
 import { checkSecrets } from '../../token/key-ring.ts'
-import { type Check, fail, ok, reasonOf, warn } from './check.ts'
+import { attempt, type Check, fail, ok, reasonOf, warn } from './check.ts'
 
 export async function checkDatabase(config: Config): Promise<Check[]> {
   let store: Store
@@ -20,13 +20,12 @@ export async function checkDatabase(config: Config): Promise<Check[]> {
   }
   try {
     const { db, failover } = store
-    const schema = await checkSchema(db)
     return [
       ok('database', 'A primary that can be used: version, commits and sessions are as they must be.'),
-      schema,
-      await checkSecret(db, config),
+      await attempt('schema', () => checkSchema(db)),
+      await attempt('secret', () => checkSecret(db, config)),
       checkFailover(failover),
-      await checkClock(db),
+      await attempt('clock', () => checkClock(db)),
     ]
   } finally {
     await store.close()
@@ -56,14 +55,8 @@ async function checkSecret(db: Db, { secret, secretPrevious }: Config): Promise<
     db,
   )
   if (!rows[0]?.made) return ok('secret', secretFindings.first)
-  try {
-    return ok(
-      'secret',
-      secretFindings[await checkSecrets(db, { current: secret!, previous: secretPrevious })],
-    )
-  } catch (error) {
-    return fail('secret', reasonOf(error))
-  }
+  const found = await checkSecrets(db, { current: secret!, previous: secretPrevious })
+  return ok('secret', secretFindings[found])
 }
 
 function checkFailover(failover: Store['failover']): Check {

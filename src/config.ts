@@ -179,7 +179,15 @@ type Parsed = { readonly [K in keyof typeof settings]: ReturnType<(typeof settin
 type Optional = 'databaseUrl' | 'secret' | 'secretPrevious' | 'issuer' | 'managementPort'
 export type Config = Readonly<Omit<Parsed, Optional>> & { readonly [K in Optional]: Parsed[K] | null }
 
-export class ConfigError extends Error {}
+export class ConfigError extends Error {
+  /** All that is wrong, a sentence each. */
+  readonly problems: readonly string[]
+
+  constructor(problems: readonly string[]) {
+    super(`Latchkey cannot start:\n- ${problems.join('\n- ')}`)
+    this.problems = problems
+  }
+}
 
 /**
  * Reads and checks every setting. `<NAME>_FILE` names a file that holds the value (a trailing newline is dropped).
@@ -202,7 +210,7 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
   if (Number(values['workers']) > 1 && !values['databaseUrl']) {
     problems.push('LATCHKEY_WORKERS above 1 needs DATABASE_URL: the embedded store belongs to one process')
   }
-  if (problems.length > 0) throw new ConfigError(`Latchkey cannot start:\n- ${problems.join('\n- ')}`)
+  if (problems.length > 0) throw new ConfigError(problems)
   return Object.freeze(values) as unknown as Config
 }
 

@@ -6,6 +6,9 @@ import { join } from 'node:path'
 
 const ownerOnly = 0o600
 
+/** Whoever reads these can do everything. */
+export const secretFiles = ['secret', 'admin-token'] as const
+
 /** The operator's secret of an embedded store: made at the first start, read ever after. */
 export async function embeddedSecret(dataDir: string): Promise<string> {
   const file = join(dataDir, 'secret')

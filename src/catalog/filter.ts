@@ -19,6 +19,7 @@ export const CatalogQuery = Type.Object(
     access: Type.Optional(Type.Enum(accessKinds, { description: 'Who may call.' })),
     q: name(200, 'Endpoints in which all these words occur.'),
     job: name(200, 'Endpoints that this job takes; one of jobs.'),
+    workflow: name(64, 'Endpoints that are steps of it; the id of one of workflows.'),
     view: Type.Optional(
       Type.Enum(['full', 'summary'], { description: 'summary: a line for each endpoint, to begin with.' }),
     ),
@@ -45,6 +46,7 @@ export function matcherOf(
   refuseUnknown('scope', scope, known.scopes)
   const words = q?.toLowerCase().split(/\s+/).filter(Boolean)
   const ofJob = query.job === undefined ? null : endpointsOfJob(query.job, shown)
+  const ofWorkflow = query.workflow === undefined ? null : endpointsOfWorkflow(query.workflow, shown)
   const tests: ((one: Endpoint) => boolean)[] = []
   if (service !== undefined) tests.push((one) => one.service === service)
   if (scope !== undefined) tests.push((one) => one.auth.scopes.includes(scope))
@@ -52,6 +54,7 @@ export function matcherOf(
   if (access !== undefined) tests.push((one) => one.access === access)
   if (words) tests.push((one) => words.every((word) => textOf(one).includes(word)))
   if (ofJob) tests.push(ofJob)
+  if (ofWorkflow) tests.push(ofWorkflow)
   return tests.length === 0 ? null : (one) => tests.every((test) => test(one))
 }
 
@@ -79,7 +82,11 @@ function endpointsOfJob(name: string, { jobs, workflows }: Shown): (one: Endpoin
   const entries = jobsNamed(name, jobs)
   refuseUnknown('job', name, entries.length > 0 ? [name] : jobs.map((one) => one.job))
   const titles = new Set(entries.map((one) => one.job))
-  const steps = new Set(entries.flatMap((entry) => stepsOf(entry, workflows)))
+  const steps = new Set(
+    entries.flatMap(({ service, workflow }) =>
+      stepsOf(workflows.filter((one) => one.service === service && one.id === workflow)),
+    ),
+  )
   const isNamed = (one: Endpoint) =>
     one.jobs?.some((job) => titles.has(job)) || steps.has(`${one.service} ${one.id}`)
   if (entries.some((one) => one.endpoints)) return (one) => isNamed(one) ?? false
@@ -90,7 +97,16 @@ function endpointsOfJob(name: string, { jobs, workflows }: Shown): (one: Endpoin
 export const jobsNamed = (name: string, jobs: readonly JobEntry[]): JobEntry[] =>
   jobs.filter((one) => one.job.toLowerCase() === name.toLowerCase())
 
-function stepsOf({ service, workflow }: JobEntry, workflows: readonly Workflow[]): string[] {
-  const found = workflows.find((one) => one.service === service && one.id === workflow)
-  return found?.steps.map((step) => `${step.service} ${step.endpoint}`) ?? []
+/** Of every service that has one of this id. */
+function endpointsOfWorkflow(id: string, { workflows }: Shown): (one: Endpoint) => boolean {
+  refuseUnknown(
+    'workflow',
+    id,
+    workflows.map((one) => one.id),
+  )
+  const steps = new Set(stepsOf(workflows.filter((one) => one.id === id)))
+  return (one) => steps.has(`${one.service} ${one.id}`)
 }
+
+const stepsOf = (workflows: readonly Workflow[]): string[] =>
+  workflows.flatMap((one) => one.steps.map((step) => `${step.service} ${step.endpoint}`))

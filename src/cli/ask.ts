@@ -2,14 +2,26 @@
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { Writable } from 'node:stream'
+import { Option } from 'commander'
 import { cancelled, usage } from './failure.ts'
+import { plain } from './people.ts'
 import { shell } from './shell.ts'
 
-/** Before what cannot be undone. @param what completes "Really …?" @throws Failure unless the answer is yes */
-export async function confirm(what: string, { yes }: { readonly yes?: true }): Promise<void> {
+export const yesOption = () =>
+  new Option('--yes', 'go ahead without asking; needed where there is no terminal')
+
+/**
+ * Before what cannot be undone. @param verb for people who cannot be asked, @param question made only for those who can
+ * @throws Failure unless the answer is yes
+ */
+export async function confirm(
+  verb: string,
+  question: () => Promise<string>,
+  { yes }: { readonly yes?: true },
+): Promise<void> {
   if (yes) return
-  if (!shell.mayAsk) throw usage(`There is nobody to ask whether to ${what}.`, 'To go ahead: --yes.')
-  const answer = await ask(`Really ${what}? [y/N] `, { hidden: false })
+  if (!shell.mayAsk) throw usage(`There is nobody to ask whether to ${verb}.`, 'To go ahead: --yes.')
+  const answer = await ask(`${plain(await question())} [y/N] `, { hidden: false })
   if (!/^y(es)?$/i.test(answer.trim())) throw cancelled()
 }
 
@@ -22,10 +34,11 @@ export async function askSecret(question: string, otherwise: string): Promise<st
 }
 
 async function ask(question: string, { hidden }: { hidden: boolean }): Promise<string> {
-  process.stderr.write(question)
   const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() })
   const output = hidden ? nowhere : process.stderr
   const lines = createInterface({ input: process.stdin, output, terminal: true, historySize: 0 })
+  // Once the terminal is ours: ctrl-C is a key then, and nothing that is typed is echoed by it.
+  process.stderr.write(question)
   // Ctrl-C and ctrl-D end the asking without an answer.
   const ended = new AbortController()
   lines.once('SIGINT', () => lines.close()).once('close', () => ended.abort())

@@ -8,6 +8,7 @@ export type Shown = {
   readonly json: object
   /** With --quiet, a line each: the secret, or else the ids. */
   readonly quiet: readonly string[]
+  /** Nothing at all when there is nothing to say, for scripts that read lines. */
   readonly people: () => string
 }
 
@@ -29,7 +30,7 @@ export function createOutput({ json = false, quiet = false }: OutputOptions): Ou
   return {
     show(shown) {
       const lines = asJson ? [JSON.stringify(shown.json)] : quiet ? shown.quiet : [shown.people()]
-      for (const line of lines) process.stdout.write(`${line}\n`)
+      for (const line of lines.filter((text) => text !== '')) process.stdout.write(`${line}\n`)
     },
     note(text) {
       if (!asJson) process.stderr.write(`${text}\n`)

@@ -12,10 +12,16 @@ export function report(error: unknown, json: boolean): number {
 
 type Told = ReturnType<typeof tell>
 
+/** A Failure may say better what an answer means, and has it for its cause. */
+function answerIn(error: unknown): LatchkeyError | null {
+  const { cause } = error as Error
+  return [error, cause].find((one) => one instanceof LatchkeyError) ?? null
+}
+
 function tell(error: unknown) {
   const outcome = outcomeOf(error)
   const { message, code } = error as { message: string; code?: unknown }
-  const answer = error instanceof LatchkeyError ? error : null
+  const answer = answerIn(error)
   return {
     code: error instanceof Failure || answer ? String(code) : 'failed',
     message: withFields(message, answer),

@@ -9,7 +9,7 @@ import { secretFromFile, secretFromStdin } from './secret-input.ts'
 import { shell } from './shell.ts'
 
 export type SessionOptions = {
-  readonly url?: string
+  readonly url?: string | undefined
   readonly tokenStdin?: true
   readonly tokenFile?: string
 }
@@ -107,8 +107,11 @@ export function clientOf({ url, credential }: Session): Client {
 /** @throws Failure when there is no credential */
 export function signedIn(session: Session): Client {
   if (session.credential) return clientOf(session)
-  throw new Failure('signIn', 'sign-in-needed', `Not signed in to ${session.url}.`, howToSignIn())
+  throw notSignedIn(session.url)
 }
+
+export const notSignedIn = (url: string) =>
+  new Failure('signIn', 'sign-in-needed', `Not signed in to ${url}.`, howToSignIn())
 
 /** A token that may do everything is named, but never taken unasked. */
 export function howToSignIn(): string {

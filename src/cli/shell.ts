@@ -18,6 +18,12 @@ export const shell = {
   mayAsk: isTerminal(stdin) && isTerminal(stderr) && !isOn('CI') && !isOn('LATCHKEY_NO_INPUT'),
   colour: isTerminal(stdout) && text('NO_COLOR') === undefined,
   configFolder: join(configHome(), 'latchkey'),
+  githubActions: isOn('GITHUB_ACTIONS'),
+  /** Where a job of GitHub Actions asks who it is, and by what: set if it has `permissions: { id-token: write }`. */
+  identityUrl: text('ACTIONS_ID_TOKEN_REQUEST_URL'),
+  identityBearer: text('ACTIONS_ID_TOKEN_REQUEST_TOKEN'),
+  /** One that the user names. */
+  variable: text,
 }
 
 function isTerminal(stream: { isTTY?: boolean }): boolean {

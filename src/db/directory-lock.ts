@@ -30,6 +30,17 @@ export async function lockDirectory(directory: string): Promise<() => Promise<vo
   )
 }
 
+/** Whether a living process has the directory. Only looks. */
+export async function isLocked(directory: string): Promise<boolean> {
+  const { path, forget } = await shortPath(await realpath(directory))
+  try {
+    const living = await Promise.all((await claimsIn(path)).map((name) => answers(join(path, name))))
+    return living.includes(true)
+  } finally {
+    await forget()
+  }
+}
+
 async function claimIn(path: string): Promise<Claim> {
   const name = prefix + randomBytes(4).toString('hex')
   // Others' connections are no business of ours; their resets must not end this process.
@@ -50,13 +61,15 @@ async function claimIn(path: string): Promise<Claim> {
 
 /** Removes the claims of processes that were killed on the way: a name is never used twice, so they stay dead. */
 async function othersLive(path: string, own: string): Promise<boolean> {
-  const others = (await readdir(path)).filter((name) => name.startsWith(prefix) && name !== own)
-  for (const name of others) {
+  for (const name of (await claimsIn(path)).filter((one) => one !== own)) {
     if (await answers(join(path, name))) return true
     await rm(join(path, name), { force: true })
   }
   return false
 }
+
+const claimsIn = async (path: string): Promise<string[]> =>
+  (await readdir(path)).filter((name) => name.startsWith(prefix))
 
 function answers(path: string): Promise<boolean> {
   return new Promise((resolve) => {

@@ -61,7 +61,8 @@ export async function openPglite(files: string, image?: Blob): Promise<Store> {
   }
 }
 
-async function checkFormat(dataDir: string): Promise<void> {
+/** @throws Error when another version wrote it */
+export async function checkFormat(dataDir: string): Promise<void> {
   const found = (await readFile(join(dataDir, 'format'), 'utf8').catch(() => 'of none')).trim()
   if (found === storeFormat) return
   throw new Error(

@@ -120,9 +120,10 @@ export function readmit(request: FastifyRequest, facts: Facts | null, issuer: st
 }
 
 function questionFor(policy: Exclude<RoutePolicy, { access: 'public' }>, from: ClientIp): Question {
-  const asker: Asker =
-    policy.access === 'holder' ? { kind: 'holder' } : { kind: 'service', id: ownServiceId, checksIp: false }
   const requiredScopes = policy.access === 'holder' ? [] : policy.scopes
+  // Where a service needs no scope, neither does a token, be it meant for other services (docs/decisions/0005).
+  const isForAny = policy.access === 'holder' || (policy.access === 'service' && requiredScopes.length === 0)
+  const asker: Asker = isForAny ? { kind: 'holder' } : { kind: 'service', id: ownServiceId, checksIp: false }
   return { asker, clientIp: from.address, requiredScopes, team: null }
 }
 

@@ -11,7 +11,7 @@ export type RoutePolicy =
   | { readonly access: 'token'; readonly scopes: readonly OwnScope[] }
   /** A bearer token asking about itself: whatever its audience, no scope needed. */
   | { readonly access: 'holder' }
-  /** A service by client id and secret, or a bearer token that has the scope. */
+  /** A service by client id and secret, or a bearer token that has the scope; where none is named, any, whatever its audience. */
   | {
       readonly access: 'service'
       readonly scopes: readonly OwnScope[]

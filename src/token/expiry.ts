@@ -1,6 +1,7 @@
 // When a new token ends: `expireAt`, `expiresIn`, the default, never; within what settings, scopes and maker allow.
 import { fieldProblem, Problem } from '../http/problem.ts'
 import type { Declared } from './declared.ts'
+import { dayMs, durationMs } from './duration.ts'
 import type { Maker } from './grants.ts'
 
 export type ExpiryInput = { expireAt?: string | null; expiresIn?: string | number }
@@ -12,7 +13,6 @@ export type ExpiryLimits = {
   readonly latest: Date | null
 }
 
-export const dayMs = 86_400_000
 const defaultDays = 90
 const farthestYears = 100
 
@@ -75,21 +75,6 @@ function inFuture(pointer: string, at: Date, now: Date): Date {
     pointer,
     `Must be in the future, and at most ${farthestYears} years away; for no end at all say "expireAt": null.`,
   )
-}
-
-const units: Record<string, number> = { w: 7 * dayMs, d: dayMs, h: 3_600_000, m: 60_000, s: 1_000 }
-
-/** `30d`, `12h`, `P30D`, `PT12H`, or seconds as a number → milliseconds (NaN is caught by the caller's bounds). */
-export function durationMs(text: string | number): number {
-  if (typeof text === 'number') return text * 1_000
-  const short = /^(\d{1,9})([wdhms])$/.exec(text)
-  if (short) return Number(short[1]) * units[short[2]!]!
-  const iso = /^P(?:(\d{1,9})W)?(?:(\d{1,9})D)?(?:T(?:(\d{1,9})H)?(?:(\d{1,9})M)?(?:(\d{1,9})S)?)?$/.exec(
-    text,
-  )
-  return iso
-    ? 'wdhms'.split('').reduce((sum, unit, index) => sum + Number(iso[index + 1] ?? 0) * units[unit]!, 0)
-    : Number.NaN
 }
 
 const plusDays = (from: Date, days: number) => new Date(from.getTime() + days * dayMs)

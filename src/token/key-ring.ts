@@ -19,6 +19,7 @@ export type KeyRing = {
   subkey(purpose: string): Buffer
 }
 
+type Secrets = { readonly current: string; readonly previous: string | null }
 type Key = { readonly id: string; readonly master: Buffer; readonly hmac: Buffer }
 
 // OWASP's first choice for Argon2id (m=46 MiB, t=1, p=1); it runs once for each start.
@@ -26,25 +27,38 @@ const cost = { memory_kib: 47_104, passes: 1, lanes: 1 }
 const argon2id = 2
 
 /** @throws Error when a secret does not belong to this database */
-export function openKeyRing(
-  db: Db,
-  secrets: { current: string; previous: string | null },
-  now: Date,
-): Promise<KeyRing> {
+export function openKeyRing(db: Db, secrets: Secrets, now: Date): Promise<KeyRing> {
   return db.transaction().execute(async (trx) => {
     // Replicas that start together on a new database must not each make a key of their own.
     await sql`lock table digest_key in share row exclusive mode`.execute(trx)
     const rows = await trx.selectFrom('digest_key').selectAll().orderBy('id').execute()
-    const previous = secrets.previous === null ? null : await matching(rows, secrets.previous)
-    if (secrets.previous !== null && !previous) throw wrongSecret('LATCHKEY_SECRET_PREVIOUS')
-    const known = await matching(rows, secrets.current)
-    // A database that has keys gets another only from somebody who knows the former secret.
-    if (!known && rows.length > 0 && !previous) throw wrongSecret('LATCHKEY_SECRET')
-    // Under a secret that has been replaced, all tokens made since would be unknown.
-    if (known && known.id !== rows.at(-1)!.id) throw wrongSecret('LATCHKEY_SECRET')
+    const { known, previous } = await opened(rows, secrets)
     const current = known ?? (await addKey(trx, secrets.current, now))
     return ringOf(current, previous ? [current, previous] : [current])
   })
+}
+
+/**
+ * What openKeyRing would do, and nothing more: `opens` the database's key, makes its `first`, or one that `replaces` it.
+ * @throws Error when a secret does not belong to this database
+ */
+export async function checkSecrets(db: Db, secrets: Secrets): Promise<'opens' | 'first' | 'replaces'> {
+  const rows = await db.selectFrom('digest_key').selectAll().orderBy('id').execute()
+  const { known } = await opened(rows, secrets)
+  if (known) return 'opens'
+  return rows.length === 0 ? 'first' : 'replaces'
+}
+
+/** @param rows in the order in which they were made */
+async function opened(rows: readonly Selectable<DigestKeyTable>[], { current, previous: former }: Secrets) {
+  const previous = former === null ? null : await matching(rows, former)
+  if (former !== null && !previous) throw wrongSecret('LATCHKEY_SECRET_PREVIOUS')
+  const known = await matching(rows, current)
+  // A database that has keys gets another only from somebody who knows the former secret.
+  if (!known && rows.length > 0 && !previous) throw wrongSecret('LATCHKEY_SECRET')
+  // Under a secret that has been replaced, all tokens made since would be unknown.
+  if (known && known.id !== rows.at(-1)!.id) throw wrongSecret('LATCHKEY_SECRET')
+  return { known, previous }
 }
 
 function wrongSecret(name: string): Error {

@@ -177,6 +177,8 @@ for (const engine of engines) {
         ['job=create%20or%20update%20posts', (one) => ['createPost', 'publishPost'].includes(one.id)],
         ['job=Transfer%20money', (one) => one.id === 'createTransfer'],
         ['job=Share%20with%20others', (one) => one.id === 'share'],
+        ['workflow=publish-post', (one) => ['createPost', 'publishPost'].includes(one.id)],
+        ['workflow=publish-post&q=draft%20publish', (one) => one.id === 'publishPost'],
       ]
       for (const [query, keep] of expected) {
         const { body } = await read(`?${query}`)
@@ -187,6 +189,7 @@ for (const engine of engines) {
         ['?service=post', /Did you mean "posts"/],
         ['?scope=posts:wirte', /Did you mean "posts:write"/],
         ['?job=Transfer%20mony', /Did you mean "Transfer money"/],
+        ['?workflow=publish-pst', /Did you mean "publish-post"/],
         ['?method=FETCH', /one of GET/],
         ['?access=dual', /one of both/],
         ['?view=short', /one of full, summary/],

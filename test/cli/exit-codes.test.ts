@@ -9,6 +9,8 @@ t.test('exit codes', async (whole) => {
   const latchkey = await startLatchkey(whole, 'pglite')
   const { url, admin } = latchkey
   const signedIn = (t: Test) => createCli(t, { LATCHKEY_URL: url, LATCHKEY_TOKEN: admin })
+  const paused = (await provision(latchkey, { name: 'paused', scopes: [] })).id
+  await latchkey.call('POST', `/api/v1/tokens/${paused}/disable`)
   const bare = (await provision(latchkey, { name: 'bare', scopes: [] })).token
 
   const cases: { code: number; what: string; args: string[]; env?: Record<string, string>; says: RegExp }[] =
@@ -62,7 +64,7 @@ t.test('exit codes', async (whole) => {
         what: 'a token that is not good',
         args: ['status'],
         env: { LATCHKEY_TOKEN: 'lk_pat_x' },
-        says: /The token from LATCHKEY_TOKEN is not taken by http/,
+        says: /The token from LATCHKEY_TOKEN is not taken by http.*\(invalid-token, request req_[\w-]+\)\n/,
       },
       {
         code: 5,
@@ -70,6 +72,18 @@ t.test('exit codes', async (whole) => {
         args: ['token', 'list'],
         env: { LATCHKEY_TOKEN: bare },
         says: /\(insufficient-scope, request req_[\w-]+\)\n {2}Use a token that has tokens:read; .*http\S+\/problems\/insufficient-scope\n$/,
+      },
+      {
+        code: 6,
+        what: 'a token that there is not',
+        args: ['token', 'get', 'tok_nothere'],
+        says: /\(not-found, request req_[\w-]+\)\n {2}http\S+\/problems\/not-found\n$/,
+      },
+      {
+        code: 7,
+        what: 'a state that does not permit it',
+        args: ['token', 'rotate', paused, '--yes'],
+        says: /The token is disabled.*\(conflict, request req_[\w-]+\)\n/,
       },
       {
         code: 8,

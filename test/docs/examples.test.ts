@@ -5,7 +5,7 @@
 //
 // The addresses in the pages are those of a first start; here they are replaced by where the Latchkey really is.
 import { execFile } from 'node:child_process'
-import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { cp, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -104,8 +104,8 @@ async function runSteps(
     return `{\n${here(commands)}\n:\n} > out/${index} 2>&1\nmv out/${index} out/${index}.done`
   })
   await writeFile(join(cwd, 'page.sh'), `set -euo pipefail\n${script.join('\n')}\n`)
-  const env = { PATH: process.env['PATH'], HOME: cwd }
-  await run('bash', ['page.sh'], { cwd, env, timeout: 60_000 }).catch(() => {})
+  const env = { PATH: `${await ownCommand(cwd)}:${process.env['PATH']}`, HOME: cwd }
+  await run('bash', ['page.sh'], { cwd, env, timeout: 180_000 }).catch(() => {})
   const outputs: string[] = []
   for (const index of steps.keys()) {
     const output = await readFile(join(cwd, `out/${index}.done`), 'utf8').catch(() => undefined)
@@ -113,6 +113,14 @@ async function runSteps(
     outputs.push(output)
   }
   return outputs
+}
+
+/** `latchkey`, as `npm install --global` would put it on the path. @returns the folder it is in */
+async function ownCommand(cwd: string): Promise<string> {
+  const folder = join(cwd, 'bin')
+  await mkdir(folder)
+  await symlink(join(root, 'bin/latchkey.js'), join(folder, 'latchkey'))
+  return folder
 }
 
 function pattern(text: string): RegExp {

@@ -132,7 +132,8 @@ for (const engine of engines) {
       }),
       'a token for another service': async () => ({
         headers: bearer(await token({ scopes: everyScope, audience: ['posts'] })),
-        expected: (policy) => (['public', 'holder'].includes(policy) ? 'admitted' : 'unauthenticated'),
+        expected: (policy) =>
+          ['public', 'holder', 'service'].includes(policy) ? 'admitted' : 'unauthenticated',
       }),
       'a token without scopes': async () => ({ headers: bearer(await token({})), expected: holding([]) }),
       'a token with a product’s scope': async () => ({

@@ -345,6 +345,21 @@ for (const { way, lanes } of ways) {
       },
     )
 
+    t.test(
+      'any valid token may revoke by secret, and end itself, whichever services it is for',
+      async (t) => {
+        const elsewhere = await provision(latchkey, { audience: ['posts'], scopes: [] })
+        const leaked = await provision(latchkey)
+        const bearer = { authorization: `Bearer ${elsewhere.token}` }
+        for (const { token } of [leaked, elsewhere]) {
+          t.equal(await isActive(token), true)
+          t.equal((await revoke({ token }, bearer)).status, 200)
+          t.equal(await isActive(token), false)
+        }
+        t.equal((await revoke({ token: leaked.token }, bearer)).status, 401, 'it is not valid any more')
+      },
+    )
+
     t.test('REV-02 unknown, malformed and already revoked tokens are 200 too', async (t) => {
       const made = await provision(latchkey)
       const first = await revoke({ token: made.token })

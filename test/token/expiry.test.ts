@@ -2,7 +2,8 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { Problem } from '../../src/http/problem.ts'
-import { chooseExpiry, durationMs, type ExpiryLimits, readExpiry } from '../../src/token/expiry.ts'
+import { durationMs } from '../../src/token/duration.ts'
+import { chooseExpiry, type ExpiryLimits, readExpiry } from '../../src/token/expiry.ts'
 
 const now = new Date('2026-11-22T12:00:00Z')
 const day = 86_400_000

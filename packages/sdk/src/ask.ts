@@ -1,5 +1,6 @@
 // One question to Latchkey: POST /api/v1/verify. It answers with all that is known of a token that is good for this
 // service, even when it refuses because of scope, team or address, so that later questions can be judged here.
+import { causeOf } from './cause.ts'
 import { judge } from './judge.ts'
 import type { Latchkey } from './latchkey.ts'
 import type { Known } from './memory.ts'
@@ -119,9 +120,3 @@ function readToken(value: unknown): Token | null {
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null
 const isText = (value: unknown): value is string => typeof value === 'string'
-
-/** A code of the system's, never a message: those may quote what was sent. */
-export function causeOf(error: unknown): string {
-  const { name, code, cause } = error as { name?: string; code?: unknown; cause?: { code?: unknown } }
-  return String(cause?.code ?? (typeof code === 'string' ? code : (name ?? 'unknown')))
-}

@@ -1,6 +1,6 @@
 // The REST API from a program: one call, or the pages of a list. What the paths mean is in the catalog; how a call fails
 // is latchkey-error.ts. The secret goes into one header, to one origin: no redirect and no link takes it elsewhere.
-import { causeOf } from './ask.ts'
+import { causeOf } from './cause.ts'
 import { baseUrl } from './latchkey.ts'
 import { errorOf, LatchkeyError } from './latchkey-error.ts'
 

@@ -2,7 +2,7 @@
 // verifier's business. It keeps no process alive that has nothing else to do.
 import { type ClientRequest, get as getHttp, type IncomingMessage } from 'node:http'
 import { get as getHttps } from 'node:https'
-import { causeOf } from './ask.ts'
+import { causeOf } from './cause.ts'
 import { createEventReader, type ServerEvent } from './event-stream.ts'
 import type { Forgotten } from './fence.ts'
 import type { Latchkey } from './latchkey.ts'

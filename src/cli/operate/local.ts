@@ -1,4 +1,4 @@
-// What serve, migrate and bootstrap have in common: they are Latchkey rather than use it, and read its settings. Theirs is
+// What serve, migrate, bootstrap and doctor have in common: they are Latchkey rather than use it, and read its settings. Theirs is
 // all that needs the database; it is loaded when they run, so that other commands start without it.
 import { Command } from 'commander'
 import { usage } from '../failure.ts'

@@ -1,7 +1,7 @@
 // `latchkey token list`: the tokens that the caller may see, newest first; a page, or all of them.
-import { nextQuery } from '@latchkey/sdk/client'
 import { Command, Option } from 'commander'
-import { remote } from '../remote.ts'
+import { addPageOptions, gather, noteMore, type PageOptions } from '../pages.ts'
+import { type Remote, remote } from '../remote.ts'
 import { type Token, tokenTable } from './view.ts'
 
 /** Options that are query parameters of the same name. */
@@ -15,43 +15,42 @@ const filters = [
   'createdBefore',
   'expiresBefore',
   'lastUsedBefore',
-  'limit',
-  'cursor',
 ] as const
-type Options = { readonly [name in (typeof filters)[number] | 'search']?: string } & { readonly all?: true }
+type Options = PageOptions & { readonly [name in (typeof filters)[number] | 'search']?: string }
 
 export const list = () =>
+  listing('list', 'List tokens, newest first; without --status, all but the revoked', async () => {})
+
+/** @param admit throws if the caller would be shown something else than the name says */
+export const listing = (name: string, description: string, admit: (remote: Remote) => Promise<void>) =>
   remote<Options>(
-    new Command('list')
-      .description('List tokens, newest first; without --status, all but the revoked')
-      .addOption(new Option('--status <status>').choices(['active', 'disabled', 'expired', 'revoked', 'any']))
-      .addOption(new Option('--type <type>').choices(['personal', 'service', 'federated']))
-      .option('--subject <subject>', 'whose; others’ than your own need tokens:admin')
-      .option('--team <team>')
-      .option('--scope <scope>', 'that were given this scope')
-      .option('--search <text>', 'part of name, description or hint')
-      .option('--created-after <time>', 'RFC 3339, as 2027-02-19T00:00:00Z')
-      .option('--created-before <time>')
-      .option('--expires-before <time>')
-      .option('--last-used-before <time>', 'or "never"')
-      .option('--limit <number>', 'of a page, at most 100 (default: 30)')
-      .option('--cursor <cursor>', 'the page after the one that ended with it')
-      .addOption(new Option('--all', 'all pages').conflicts('cursor')),
-    async ({ client, output }, options) => {
+    addPageOptions(
+      new Command(name)
+        .description(description)
+        .addOption(
+          new Option('--status <status>').choices(['active', 'disabled', 'expired', 'revoked', 'any']),
+        )
+        .addOption(new Option('--type <type>').choices(['personal', 'service', 'federated']))
+        .option('--subject <subject>', 'whose; others’ than your own need tokens:admin')
+        .option('--team <team>')
+        .option('--scope <scope>', 'that were given this scope')
+        .option('--search <text>', 'part of name, description or hint')
+        .option('--created-after <time>', 'RFC 3339, as 2027-02-19T00:00:00Z')
+        .option('--created-before <time>')
+        .option('--expires-before <time>')
+        .option('--last-used-before <time>', 'or "never"'),
+    ),
+    async (remote, options) => {
+      await admit(remote)
+      const { client, output } = remote
       const named = Object.fromEntries(filters.map((name) => [name, options[name]]))
-      const query = { ...named, q: options.search }
-      const tokens: Token[] = []
-      let next: string | null = null
-      for await (const page of client.pages<Token[]>('/api/v1/tokens', { query })) {
-        tokens.push(...page.body)
-        next = String(nextQuery(page.headers)?.['cursor'] ?? '') || null
-        if (!options.all) break
-      }
+      const filter = { ...named, q: options.search }
+      const { items, nextCursor } = await gather<Token>(client, '/api/v1/tokens', filter, options)
       output.show({
-        json: { tokens, nextCursor: next },
-        quiet: tokens.map(({ id }) => id),
-        people: () => (tokens.length > 0 ? tokenTable(tokens) : 'No tokens.'),
+        json: { tokens: items, nextCursor },
+        quiet: items.map(({ id }) => id),
+        people: () => (items.length > 0 ? tokenTable(items) : 'No tokens.'),
       })
-      if (next !== null) output.note(`There are more: --cursor ${next}, or --all.`)
+      noteMore(output, nextCursor)
     },
   )

@@ -1,5 +1,6 @@
 // A token as the commands show it to people.
-import { type Cell, instant, table } from '../people.ts'
+import type { Output } from '../output.ts'
+import { type Cell, fields, instant, table } from '../people.ts'
 
 /** As the API answers; docs/manage and the OpenAPI document say what each member is. */
 export type Token = {
@@ -25,6 +26,21 @@ export type Token = {
   readonly previousEnds: string | null
   readonly previousSecretValidUntil: string | null
 }
+
+/** As provision and rotate answer: with the secret, this once. */
+export type WithSecret = Token & { readonly token: string }
+
+export const showToken = (output: Output, token: Token): void =>
+  output.show({ json: { token }, quiet: [token.id], people: () => fields(tokenPairs(token)) })
+
+export const showSecret = (output: Output, token: WithSecret): void =>
+  output.show({
+    json: { token },
+    quiet: [token.token],
+    people: () => fields([...tokenPairs(token), secretPair(token.token)]),
+  })
+
+export const secretPair = (secret: string) => ['secret, shown this once', secret] as const
 
 export const tokenTable = (tokens: readonly Token[]): string =>
   table(
@@ -65,6 +81,8 @@ export const tokenPairs = (token: Token): readonly (readonly [string, Cell])[] =
 
 function formerSecret({ previousEnds, previousSecretValidUntil }: Token): string | null {
   if (previousEnds === null) return null
-  const until = previousSecretValidUntil === null ? '' : ` until ${instant(previousSecretValidUntil, '')}`
-  return `works${until}${previousEnds === 'first-use' ? ', or until the new one is used' : ''}`
+  const until = previousSecretValidUntil === null ? null : instant(previousSecretValidUntil, '')
+  if (previousEnds === 'first-use')
+    return `works until the new one is used${until === null ? '' : `, and ${until} at the latest`}`
+  return until === null ? 'works' : `works until ${until}`
 }

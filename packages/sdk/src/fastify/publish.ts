@@ -1,7 +1,7 @@
 // Sends the document to Latchkey's catalog when the service is ready. A service works without being in the catalog, so
 // trouble is logged and tried again, and never stops it.
 import type { FastifyBaseLogger } from 'fastify'
-import { causeOf } from '../ask.ts'
+import { causeOf } from '../cause.ts'
 import type { Document } from './document.ts'
 
 export type PublishOptions = {

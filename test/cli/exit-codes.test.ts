@@ -1,6 +1,8 @@
 // Each documented exit code, and what is said with it: two lines for people, one object for programs, never a secret.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import t, { type Test } from 'tap'
 import { cliFile, createCli } from '../helpers/cli.ts'
 import { provision, startLatchkey } from '../helpers/latchkey.ts'
@@ -154,6 +156,29 @@ t.test('exit codes', async (whole) => {
       child.stderr.on('data', (text) => (stderr += text))
       t.same(await once(child, 'close'), [0, null])
       t.equal(stderr, '')
+    },
+  )
+
+  whole.test(
+    'an answer that says "later" is exit 8 and says when; one that leads elsewhere is not followed',
+    async (t) => {
+      const heard: (string | undefined)[] = []
+      const server = createServer((request, response) => {
+        heard.push(request.url)
+        if (request.url?.startsWith('/429')) response.writeHead(429, { 'retry-after': '7' })
+        else if (request.url?.startsWith('/503')) response.writeHead(503)
+        else response.writeHead(307, { location: '/elsewhere' })
+        response.end()
+      }).listen(0, '127.0.0.1')
+      await once(server, 'listening')
+      t.teardown(() => server.close())
+      const at = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+      const cli = await createCli(t, { LATCHKEY_TOKEN: admin })
+      const status = (path: string) => cli.run(['status', '--url', `${at}${path}`])
+      t.match(await status('/429'), { code: 8, stderr: /Try again after 7 s\./ })
+      t.match(await status('/503'), { code: 8, stderr: /Try again\./ })
+      t.match(await status('/307'), { code: 1, stderr: /redirects to another path/ })
+      t.equal(heard.length, 3)
     },
   )
 

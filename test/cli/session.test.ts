@@ -2,6 +2,7 @@
 import { chmod, mkdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
+import { version } from '../../src/version.ts'
 import { createCli } from '../helpers/cli.ts'
 import { provision, startLatchkey } from '../helpers/latchkey.ts'
 
@@ -122,6 +123,21 @@ t.test('signing in', async (whole) => {
       }),
       { code: 0 },
     )
+  })
+
+  whole.test('login, status, logout and version say it in each form', async (t) => {
+    const cli = await createCli(t, { LATCHKEY_URL: url })
+    const { token } = await cli.json(['login', '--with-token'], { input: admin })
+    const { id } = token
+    t.equal((await cli.run(['login', '--with-token', '--quiet'], { input: admin })).stdout, `${id}\n`)
+    t.equal((await cli.run(['status', '--quiet'])).stdout, `${id}\n`)
+    t.same(await cli.run(['logout', '--quiet']), { code: 0, stdout: '', stderr: '' })
+    t.match(await cli.run(['logout']), { code: 0, stdout: `There was no login to ${url}.\n` })
+    await cli.run(['login', '--with-token'], { input: admin })
+    t.match((await cli.run(['logout'])).stdout, /^Signed out of .*The token still works/)
+    for (const args of [['version'], ['version', '--quiet'], ['--version']])
+      t.equal((await cli.run(args)).stdout, `${version}\n`)
+    t.same(await cli.json(['version']), { version })
   })
 
   whole.test('without a terminal nothing waits: what is missing is named', async (t) => {

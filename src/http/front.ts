@@ -17,10 +17,22 @@ export type Front = {
   take(socket: Socket): void
   /** Closes the connections that wait for nothing. */
   closeIdle(): void
+  /** To be called now and then. @param now monotonic milliseconds; it ends what has waited for too long by then */
+  sweep(now: number): void
+}
+
+type Connection = {
+  /** Monotonic milliseconds. */
+  lastAt: number
+  isIdle(): boolean
+  /** A request has begun, and does not go on. */
+  giveUp(): void
 }
 
 type Taken = { readonly request: PlainHead; readonly lane: Lane; readonly body: string }
 
+/** How often to sweep: a timer for each connection, set anew by each request, would cost a quarter of a check. */
+export const sweepMs = 5_000
 const keepAliveMs = keepAliveSeconds * 1000
 /** Some clients send a request in two pieces, head and body; who takes longer is for Node to wait for. */
 const restWithinMs = 1_000
@@ -36,7 +48,7 @@ export function createFront(lanes: readonly Lane[], hooks: FrontHooks, { handOve
   const fixed = Object.entries(hooks.headers)
     .map(([name, value]) => `${name}: ${value}\r\n`)
     .join('')
-  const connections = new Map<Socket, () => boolean>()
+  const connections = new Map<Socket, Connection>()
 
   function take(socket: Socket): void {
     const from = { remoteAddress: socket.remoteAddress }
@@ -48,11 +60,14 @@ export function createFront(lanes: readonly Lane[], hooks: FrontHooks, { handOve
     let lastHead = ''
     let lastRequest: PlainHead | null = null
 
-    connections.set(socket, () => !isBusy && begun === null)
-    socket.setTimeout(keepAliveMs)
+    const connection: Connection = {
+      lastAt: performance.now(),
+      isIdle: () => !isBusy && begun === null,
+      giveUp: () => begun !== null && leave(begun),
+    }
+    connections.set(socket, connection)
     socket.on('data', onData)
     socket.on('end', onEnd)
-    socket.on('timeout', onTimeout)
     socket.on('error', onError)
     socket.on('close', onClose)
 
@@ -60,9 +75,8 @@ export function createFront(lanes: readonly Lane[], hooks: FrontHooks, { handOve
       const bytes = begun === null ? chunk : Buffer.concat([begun, chunk])
       const taken = bytes.length <= longestPlain ? read(bytes) : null
       if (taken === null) leave(bytes)
-      else if (taken === 'begun') wait(bytes)
+      else if (taken === 'begun') begun = bytes
       else {
-        if (begun !== null) socket.setTimeout(keepAliveMs)
         begun = null
         answer(taken)
       }
@@ -88,6 +102,7 @@ export function createFront(lanes: readonly Lane[], hooks: FrontHooks, { handOve
 
     function answer({ request, lane, body }: Taken): void {
       const start = performance.now()
+      connection.lastAt = start
       const send = (answered: LaneAnswer) => {
         const isLast = request.isLast || isHalfClosed || hooks.isStopping()
         const { text, encoding } = wireOf(answered, hooks.requestId(request), fixed, isLast)
@@ -118,16 +133,10 @@ export function createFront(lanes: readonly Lane[], hooks: FrontHooks, { handOve
       socket.once('drain', () => socket.resume())
     }
 
-    function wait(bytes: Buffer): void {
-      if (begun === null) socket.setTimeout(restWithinMs)
-      begun = bytes
-    }
-
     /** @param bytes what was read of a request that is not answered here */
     function leave(bytes: Buffer): void {
-      socket.off('data', onData).off('end', onEnd).off('timeout', onTimeout).off('close', onClose)
+      socket.off('data', onData).off('end', onEnd).off('close', onClose)
       connections.delete(socket)
-      socket.setTimeout(0)
       handOver(socket)
       socket.off('error', onError)
       // At once, and so before anything that is still to come. (Put back into the stream, it would wait for it to flow.)
@@ -138,11 +147,6 @@ export function createFront(lanes: readonly Lane[], hooks: FrontHooks, { handOve
       isHalfClosed = true
       if (begun !== null) refuse(socket)
       else if (!isBusy) socket.destroySoon()
-    }
-
-    function onTimeout(): void {
-      if (begun !== null) leave(begun)
-      else if (!isBusy) socket.destroy()
     }
 
     function onError(): void {
@@ -157,7 +161,13 @@ export function createFront(lanes: readonly Lane[], hooks: FrontHooks, { handOve
   return {
     take: (socket) => (lanes.length > 0 ? take(socket) : handOver(socket)),
     closeIdle() {
-      for (const [socket, isIdle] of connections) if (isIdle()) socket.destroySoon()
+      for (const [socket, { isIdle }] of connections) if (isIdle()) socket.destroySoon()
+    },
+    sweep(now) {
+      for (const [socket, { lastAt, isIdle, giveUp }] of connections) {
+        if (!isIdle() && now - lastAt > restWithinMs) giveUp()
+        else if (isIdle() && now - lastAt > keepAliveMs) socket.destroySoon()
+      }
     },
   }
 }

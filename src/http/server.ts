@@ -16,7 +16,7 @@ import Fastify, {
 } from 'fastify'
 import FindMyWay, { type HTTPMethod } from 'find-my-way'
 import type { Metrics } from '../observe/metrics.ts'
-import { type Behind, createFront, type Front } from './front.ts'
+import { type Behind, createFront, type Front, sweepMs } from './front.ts'
 import { keepAliveSeconds, type Lane } from './lane.ts'
 import { Problem, ProblemSchema, problemBody, sendProblem } from './problem.ts'
 import type { ProblemCode } from './problems.ts'
@@ -122,6 +122,8 @@ function putInFront(server: Server, make: (behind: Behind) => Front): void {
     refuse: (socket) => server.emit('clientError', new Error('The request is not whole'), socket),
   })
   server.removeAllListeners('connection').on('connection', front.take)
+  const sweeping = setInterval(() => front.sweep(performance.now()), sweepMs).unref()
+  server.once('close', () => clearInterval(sweeping))
   const closeIdleConnections = server.closeIdleConnections.bind(server)
   server.closeIdleConnections = () => {
     front.closeIdle()

@@ -125,10 +125,10 @@ t.test('on a connection', async (t) => {
   t.test(
     'what has begun and does not go on is left to Node, which waits for as long as it will',
     async (t) => {
-      const { client, arrived, accepted, handedOver } = await fronted(t)
+      const { client, arrived, front, handedOver } = await fronted(t)
       client.write(lines('POST /lane HTTP/1.1', 'Host: a', 'Content-Length: 4'))
       await arrived()
-      ;(await accepted).emit('timeout')
+      front.sweep(performance.now() + 1_500)
       client.write('body')
       t.match(await answerOf(client), /by Node$/)
       t.same(handedOver, ['POST /lane body'])
@@ -196,14 +196,18 @@ t.test('on a connection', async (t) => {
       await once(client, 'close')
 
       const late = await fronted(t)
-      ;(await late.accepted).emit('timeout')
+      await late.accepted
+      late.front.sweep(performance.now() + 30_000)
+      late.client.write(lines('GET /lane HTTP/1.1', 'Host: a'))
+      await answerOf(late.client)
+      late.front.sweep(performance.now() + 80_000)
       await once(late.client, 'close')
 
       const busy = await fronted(t)
       busy.client.write(lines('GET /lane/slow HTTP/1.1', 'Host: a'))
       await busy.arrived()
       busy.front.closeIdle()
-      ;(await busy.accepted).emit('timeout')
+      busy.front.sweep(performance.now() + 80_000)
       busy.waiting.shift()!({ status: 200, headers: [], body: 'still' })
       t.match(await answerOf(busy.client), /still$/)
     },

@@ -20,13 +20,22 @@ export class Failure extends Error {
   /** Stable, for machines. */
   readonly code: string
   readonly whatToDo: string
+  /** What is wrong with each part of what was given, for machines; people have been told. */
+  readonly errors: readonly object[]
 
   /** @param message and @param whatToDo for people: a sentence each, no secret in either */
-  constructor(outcome: Outcome, code: string, message: string, whatToDo: string) {
+  constructor(
+    outcome: Outcome,
+    code: string,
+    message: string,
+    whatToDo: string,
+    errors: readonly object[] = [],
+  ) {
     super(message)
     this.outcome = outcome
     this.code = code
     this.whatToDo = whatToDo
+    this.errors = errors
   }
 }
 

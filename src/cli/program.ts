@@ -19,6 +19,7 @@ import { serviceCommands } from './admin/service/commands.ts'
 import { subjectCommands } from './admin/subject/commands.ts'
 import { tokens } from './admin/tokens.ts'
 import { api } from './api.ts'
+import { apply } from './apply/apply.ts'
 import { catalogCommands } from './catalog/commands.ts'
 import { exchange } from './ci/exchange.ts'
 import { revoke } from './ci/revoke.ts'
@@ -54,6 +55,7 @@ export function createProgram(): Command {
     ]),
   ])
   add(program, 'Administer:', [
+    apply(),
     group('admin', 'Everybody’s tokens, services, subjects, and who did what', [
       tokens(),
       audit(),

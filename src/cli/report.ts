@@ -30,7 +30,7 @@ function tell(error: unknown) {
     status: answer?.status || null,
     requestId: answer?.requestId ?? null,
     requiredScopes: answer?.requiredScopes ?? [],
-    errors: answer?.errors ?? [],
+    errors: error instanceof Failure ? error.errors : (answer?.errors ?? []),
     retryAfterSeconds: answer?.retryAfterSeconds ?? null,
     page: answer?.page ?? null,
   }

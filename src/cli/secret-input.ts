@@ -27,7 +27,7 @@ function only(content: string, where: string, whatToDo: string): string {
 const unusable = (message: string, whatToDo = 'Name another, or sign in: latchkey login.') =>
   new Failure('signIn', 'no-credential', message, whatToDo)
 
-const looksLikeOurs =
+export const looksLikeOurs =
   /(?:^|[^A-Za-z0-9])(?:[a-z][a-z0-9]{0,15}_(?:pat|svc|tmp)_[0-9A-Za-z]{36}|lks_[\w-]{20,})/
 
 /** Before anything else: what was typed must not be sent, stored or repeated by us. @throws Failure */

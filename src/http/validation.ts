@@ -1,9 +1,9 @@
-// Input is checked against the route's schema once, at the border; this file says how, and words what is wrong.
+// Input is checked against the route's schema once, at the border; this file says how. The words are wording.ts.
 import { Ajv, type ErrorObject } from 'ajv'
 import formats from 'ajv-formats'
 import type { FastifySchemaCompiler } from 'fastify'
-import { didYouMean } from './nearest.ts'
 import { type FieldError, Problem } from './problem.ts'
+import { pointerOf, wording } from './wording.ts'
 
 /** JSON keeps its types; everything in a URL or a form is text and is converted. */
 const strict = instance(false)
@@ -57,34 +57,8 @@ export function validationProblem(findings: readonly ErrorObject[], context: str
 const tellsSomething = ({ keyword }: ErrorObject) => keyword !== 'if'
 
 function fieldError(finding: ErrorObject, context: string): FieldError {
-  const pointer = finding.instancePath + extraSegment(finding)
+  const pointer = pointerOf(finding)
   const detail = wording(finding)
   if (context === 'body') return { pointer: pointer || '/', detail }
   return { parameter: pointer.slice(1) || context, detail }
-}
-
-function extraSegment({ keyword, params }: ErrorObject): string {
-  const name = keyword === 'additionalProperties' ? params['additionalProperty'] : params['missingProperty']
-  return typeof name === 'string' ? `/${name.slice(0, 100).replaceAll('~', '~0').replaceAll('/', '~1')}` : ''
-}
-
-function wording({ keyword, params, message, parentSchema }: ErrorObject): string {
-  switch (keyword) {
-    case 'additionalProperties':
-      return `There is no such field.${didYouMean(String(params['additionalProperty']), Object.keys(parentSchema?.['properties'] ?? {}))}`
-    case 'required':
-      return 'This field is required.'
-    case 'enum':
-      return `Must be one of ${params['allowedValues'].join(', ')}.`
-    case 'format':
-      return params['format'] === 'text'
-        ? 'Must be text without control characters or broken Unicode.'
-        : `Must be a ${params['format']}.`
-    case 'pattern':
-      return parentSchema?.['description']
-        ? `Must be: ${parentSchema['description']}`
-        : `Must match ${params['pattern']}`
-    default:
-      return `${(message ?? 'is wrong').replace(/^m/, 'M')}.`
-  }
 }

@@ -11,6 +11,8 @@ export type Front = {
   readonly url: string
   /** What comes next, one for each request; when there is none, all is passed on. */
   readonly moments: Moment[]
+  /** The same, for requests that change something; null: it is passed on. */
+  readonly writes: (Moment | null)[]
   /** Forms that were sent, by path. */
   readonly seen: { readonly path: string; readonly form: URLSearchParams }[]
 }
@@ -28,12 +30,13 @@ export const loses: Moment = async (response, pass) => {
 
 export async function putInFront(t: Test, to: string): Promise<Front> {
   const moments: Moment[] = []
+  const writes: Front['writes'] = []
   const seen: Front['seen'] = []
   const server = createServer(async (request, response) => {
     const body = await buffer(request)
     seen.push({ path: request.url!, form: new URLSearchParams(body.toString()) })
     const pass = () => passed(to, request, body)
-    const moment = moments.shift()
+    const moment = moments.shift() ?? (request.method === 'GET' ? null : writes.shift())
     if (moment) return void moment(response, pass)
     const answer = await pass()
     response.writeHead(answer.status, Object.fromEntries(answer.headers))
@@ -44,10 +47,10 @@ export async function putInFront(t: Test, to: string): Promise<Front> {
     server.close()
     server.closeAllConnections()
   })
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, moments, seen }
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, moments, writes, seen }
 }
 
-const onward = ['authorization', 'content-type']
+const onward = ['authorization', 'content-type', 'idempotency-key']
 
 function passed(to: string, { method, url, headers }: IncomingMessage, body: Buffer): Promise<Response> {
   const kept = onward.flatMap((name) => (headers[name] ? [[name, String(headers[name])] as const] : []))

@@ -44,7 +44,7 @@ t.test('any file after any other', async (t) => {
       await apply(second, prune)
       if (!prune) t.same(await besides(second), before)
     }),
-    { numRuns: 60 },
+    { numRuns: 20 },
   )
 })
 

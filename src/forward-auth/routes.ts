@@ -108,10 +108,8 @@ function createAnswer(dependencies: ForwardAuthRouteDependencies) {
     const from = clientIp(request, trustedProxies, isGateway)
     const pass = ({ need, service }: Needed) => forwardAuth(passingOf(request, asked, need, service, from))
     if (asked.need !== null) {
-      const needed = { need: asked.need, service: asked.service }
-      if (asked.service === null) return pass(needed)
-      // A name that is spelled wrong must not pass for a service that nothing is limited to.
-      return serviceById(asked.service).then((service) => (service ? pass(needed) : denied))
+      const passing = pass({ need: asked.need, service: asked.service })
+      return asked.service === null ? passing : ofKnownService(asked.service, passing)
     }
     const isTrusted = isGateway || isTrustedPeer(request, trustedProxies)
     const original = originalOf({ method: request.method!, headers: request.headers, suffix, isTrusted })
@@ -120,6 +118,16 @@ function createAnswer(dependencies: ForwardAuthRouteDependencies) {
     return now instanceof Promise
       ? now.then((read) => pass(neededFor(read, original, asked.service)))
       : pass(neededFor(now, original, asked.service))
+  }
+
+  /**
+   * A name that is spelled wrong must not pass for a service that nothing is limited to. Asked last: for whom nothing
+   * passes anyhow, the store is not read.
+   */
+  async function ofKnownService(id: string, passing: LaneAnswer | Promise<LaneAnswer>): Promise<LaneAnswer> {
+    const answer = await passing
+    if (answer.status !== 200) return answer
+    return (await serviceById(id)) ? answer : denied
   }
 
   async function answerGateway(request: RequestHead, header: string): Promise<LaneAnswer> {

@@ -124,6 +124,12 @@ for (const { way, lanes } of ways) {
       t.equal(await status({}, '/forward-auth?service=nobody'), 403)
       t.equal(await status({}, '/forward-auth?service=posts&scope=posts:read'), 200)
       t.equal(await status({}, '/forward-auth?service=nobody&scope=posts:read'), 403, 'no such service')
+      const stranger = { token: 'no token of ours' }
+      t.equal(
+        await status(stranger, '/forward-auth?service=nobody&scope=posts:read'),
+        401,
+        'not looked up for nobody',
+      )
     })
 
     t.test('team and audience are judged too', async (t) => {

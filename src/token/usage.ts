@@ -10,18 +10,21 @@ import { type Address, formatRange } from '../policy/network.ts'
 type Use = {
   at: number
   address: Address | null
+  addressAt: number
   agent: string | undefined
+  agentAt: number
   /** What was asked of it; null: nothing so far. */
   scopes: Set<string> | null
   count: number
 }
+/** From where, by what and for which scopes a token is used. */
+type Circumstances = Pick<Question, 'clientIp' | 'requiredScopes'> & { readonly agent: string | undefined }
 type Refusal = { tokenId: string; subject: string; code: RefusalCode; count: number }
 
 /** Counts beside the remembered facts, which costs a check next to nothing. */
 export type Counts = {
-  countUse(slot: number, at: number): void
-  areNew(slot: number, circumstances: number): boolean
-  takeUses(most: number, now: number): { tokenId: string; count: number; at: number }[]
+  countUse(slot: number, at: number, circumstances: number): number
+  takeUses(most: number, now: number): { tokenId: string; count: number; at: number; circumstances: number }[]
 }
 
 export type Usage = {
@@ -41,14 +44,17 @@ const chunk = 5_000
 const mostKept = 250_000
 const mostRefusals = 10_000
 
-export function createUsage(db: Db, counts: Counts, now: () => number): Usage {
+/** @param mostNumbered kinds of circumstances that are known by number at once; more of them cost more each */
+export function createUsage(db: Db, counts: Counts, now: () => number, mostNumbered = 20_000): Usage {
   const uses = new Map<string, Use>()
-  const circumstancesOf = createCircumstances()
+  const known = createCircumstances(mostNumbered)
   let refusals = new Map<string, Refusal>()
 
   /** @returns how many tokens' uses were written */
   async function write(): Promise<number> {
-    for (const { tokenId, count, at } of counts.takeUses(chunk, now())) addUses(uses, tokenId, at, count)
+    for (const { tokenId, count, at, circumstances } of counts.takeUses(chunk, now())) {
+      noteCircumstances(addUses(uses, tokenId, at, count), known.release(circumstances), at)
+    }
     const part = firstOf(uses, chunk)
     const refused = refusals
     refusals = new Map()
@@ -58,7 +64,7 @@ export function createUsage(db: Db, counts: Counts, now: () => number): Usage {
       // What came since is newer, and goes on being counted from here.
       for (const [id, use] of part) {
         const newer = uses.get(id)
-        if (newer) newer.count += use.count
+        if (newer) addBefore(newer, use)
         else uses.set(id, use)
       }
       throw error
@@ -69,15 +75,26 @@ export function createUsage(db: Db, counts: Counts, now: () => number): Usage {
 
   return {
     note(verdict, question, at, agent, slot) {
-      if (verdict.active) {
-        if (slot >= 0) {
-          counts.countUse(slot, at)
-          const circumstances = circumstancesOf(question, agent)
-          if (circumstances === 0 || !counts.areNew(slot, circumstances)) return
-        }
-        const use = addUses(uses, verdict.facts.tokenId, at, slot >= 0 ? 0 : 1)
-        if (use) noteCircumstances(use, question, agent)
-      } else if (verdict.facts !== null) noteRefusal(refusals, verdict.facts, verdict.code)
+      if (!verdict.active) {
+        if (verdict.facts !== null) noteRefusal(refusals, verdict.facts, verdict.code)
+        return
+      }
+      const { tokenId } = verdict.facts
+      const these = circumstancesOf(question, agent)
+      if (slot < 0) {
+        noteCircumstances(addUses(uses, tokenId, at, 1), these && kept(these), at)
+        return
+      }
+      const number = these === null ? none : known.numberOf(these)
+      const before = counts.countUse(slot, at, number)
+      if (number === none || (number === before && number !== unnumbered)) return
+      known.hold(number)
+      // What was put down before these must be written before them.
+      const others = known.release(before)
+      if (others === null && number !== unnumbered) return
+      const use = addUses(uses, tokenId, at, 0)
+      noteCircumstances(use, others, at)
+      if (number === unnumbered) noteCircumstances(use, kept(these!), at)
     },
     async flush() {
       await write()
@@ -103,7 +120,7 @@ function addUses(uses: Map<string, Use>, id: string, at: number, count: number):
   let use = uses.get(id)
   if (!use) {
     if (uses.size >= mostKept) return undefined
-    use = { at, address: null, agent: undefined, scopes: null, count: 0 }
+    use = { at, address: null, addressAt: 0, agent: undefined, agentAt: 0, scopes: null, count: 0 }
     uses.set(id, use)
   }
   use.at = Math.max(at, use.at)
@@ -111,45 +128,120 @@ function addUses(uses: Map<string, Use>, id: string, at: number, count: number):
   return use
 }
 
-function noteCircumstances(use: Use, { clientIp, requiredScopes }: Question, agent: string | undefined) {
-  use.address = clientIp ?? use.address
-  use.agent = agent ?? use.agent
-  for (const scope of requiredScopes) {
+function addBefore(newer: Use, use: Use): void {
+  newer.count += use.count
+  newer.address ??= use.address
+  newer.agent ??= use.agent
+  if (use.scopes) newer.scopes = new Set([...use.scopes, ...(newer.scopes ?? [])])
+}
+
+/** @param at not before these; what outlived its record may come after what was put down since */
+function noteCircumstances(use: Use | undefined, these: Circumstances | null, at: number) {
+  if (!use || !these) return
+  if (these.clientIp !== null && at >= use.addressAt) {
+    use.address = these.clientIp
+    use.addressAt = at
+  }
+  if (these.agent !== undefined && at >= use.agentAt) {
+    use.agent = these.agent
+    use.agentAt = at
+  }
+  for (const scope of these.requiredScopes) {
     use.scopes ??= new Set()
     use.scopes.add(scope)
   }
 }
 
-const mostNumbered = 1_000
-
-/**
- * From where, by what and for which scopes a token is used, as one number: most uses are like the one before, and then
- * there is nothing to put down. 0: nothing is known. Two that share a number by chance lose one line of evidence.
- */
-function createCircumstances() {
-  const agents = new Map<string, number>()
-  const lists = new Map<string, number>()
-  return ({ clientIp, requiredScopes }: Question, agent: string | undefined): number => {
-    if (clientIp === null && agent === undefined && requiredScopes.length === 0) return 0
-    let hash = agent === undefined ? 0 : numberOf(agents, agent)
-    hash = Math.imul(hash ^ 0x9e3779b9, 0x85ebca6b)
-    hash ^=
-      requiredScopes.length === 0
-        ? 0
-        : numberOf(lists, requiredScopes.length === 1 ? requiredScopes[0]! : requiredScopes.join(' '))
-    for (const word of clientIp ?? []) hash = Math.imul(hash ^ (hash >>> 15) ^ word, 0xc2b2ae35)
-    return hash | 1
+/** null: nothing is known. */
+function circumstancesOf(
+  { clientIp, requiredScopes }: Question,
+  agent: string | undefined,
+): Circumstances | null {
+  if (clientIp === null && agent === undefined && requiredScopes.length === 0) return null
+  return {
+    clientIp,
+    agent: agent !== undefined && agent.length > longestAgent ? agent.slice(0, longestAgent) : agent,
+    requiredScopes,
   }
 }
 
-function numberOf(known: Map<string, number>, text: string): number {
-  let number = known.get(text)
-  if (number === undefined) {
-    if (known.size >= mostNumbered) known.clear()
-    number = Math.floor(Math.random() * 0x7fffffff)
-    known.set(text, number)
+const longestAgent = 200
+
+/** Without the whole head of a request that its parts would keep in memory. */
+function kept({ clientIp, agent, requiredScopes }: Circumstances): Circumstances {
+  const own = agent === undefined ? undefined : Buffer.from(agent, 'utf8').toString('utf8')
+  return { clientIp, agent: own, requiredScopes }
+}
+
+const none = 0
+/** Stands for circumstances without a number of their own, which is odd. */
+const unnumbered = 2
+
+/**
+ * Circumstances by number, which is all that is put down beside the facts at each use: most uses are like many others.
+ * Known as long as uses that are to be taken refer to them.
+ */
+function createCircumstances(mostNumbered: number) {
+  type Known = { readonly these: Circumstances; readonly number: number; holders: number }
+  const byNumber = new Map<number, Known>()
+  let last: Known | null = null
+
+  function knownAs(these: Circumstances): Known | null {
+    const number = hashOf(these) | 1
+    const known = byNumber.get(number)
+    // Another has it by chance.
+    if (known) return areSame(known.these, these) ? known : null
+    if (byNumber.size >= mostNumbered) return null
+    const fresh = { these: kept(these), number, holders: 0 }
+    byNumber.set(number, fresh)
+    return fresh
   }
-  return number
+
+  return {
+    /** To be held at once, or forgotten. */
+    numberOf(these: Circumstances): number {
+      if (last === null || !areSame(last.these, these)) last = knownAs(these)
+      return last?.number ?? unnumbered
+    },
+    hold(number: number): void {
+      const known = byNumber.get(number)
+      if (known) known.holders += 1
+    },
+    /** @returns what it stands for; null: nothing */
+    release(number: number): Circumstances | null {
+      const known = byNumber.get(number)
+      if (!known) return null
+      known.holders -= 1
+      if (known.holders === 0) {
+        byNumber.delete(number)
+        if (last === known) last = null
+      }
+      return known.these
+    },
+  }
+}
+
+function areSame(a: Circumstances, b: Circumstances): boolean {
+  return (
+    a.agent === b.agent && areEqual(a.clientIp, b.clientIp) && areEqual(a.requiredScopes, b.requiredScopes)
+  )
+}
+
+function areEqual<T>(a: readonly T[] | null, b: readonly T[] | null): boolean {
+  if (a === b) return true
+  if (a === null || b === null || a.length !== b.length) return false
+  for (let at = 0; at < a.length; at++) if (a[at] !== b[at]) return false
+  return true
+}
+
+function hashOf({ clientIp, agent, requiredScopes }: Circumstances): number {
+  let hash = 0
+  for (const word of clientIp ?? []) hash = Math.imul(hash ^ (hash >>> 15) ^ word, 0xc2b2ae35)
+  for (const text of agent === undefined ? requiredScopes : [agent, ...requiredScopes]) {
+    hash = Math.imul(hash ^ (hash >>> 15) ^ text.length, 0x85ebca6b)
+    for (let at = 0; at < text.length; at++) hash = Math.imul(hash ^ text.charCodeAt(at), 0x5bd1e995)
+  }
+  return hash ^ (hash >>> 16)
 }
 
 function noteRefusal(
@@ -190,7 +282,7 @@ function rowOf([id, { at, address, agent, scopes, count }]: readonly [string, Us
     id,
     at,
     ip: address && formatRange({ base: address, prefix: address.length * 32 }),
-    agent: agent?.slice(0, 200) ?? null,
+    agent: agent ?? null,
     scopes: scopes === null ? nothing : [...scopes],
     uses: count,
   }

@@ -21,7 +21,7 @@ export type Truth = {
   readonly replicas: Replicas | null
   readonly facts: FactsSource
   /** Uses are counted beside the facts. */
-  readonly uses: Pick<FactStore, 'countUse' | 'areNew' | 'takeUses'>
+  readonly uses: Pick<FactStore, 'countUse' | 'takeUses'>
   readonly feed: Feed
   readonly forget: (what: readonly Invalidation[]) => void
   /** Loads live tokens until memory is full; resolves with how many. */
@@ -29,7 +29,7 @@ export type Truth = {
   readonly monotonic: () => number
 }
 
-/** Tokens remembered at most; about 120 bytes each, taken as they come. */
+/** Tokens remembered at most; about 145 bytes each, taken as they come. */
 const capacity = 1_000_000
 
 export function createTruth(

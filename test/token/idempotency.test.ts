@@ -298,7 +298,8 @@ for (const engine of engines) {
         const { headers } = await refused(t, ask('/api/v1/tokens', key, body), 409, 'idempotency-in-progress')
         t.equal(headers.get('retry-after'), '1')
         await held.release()
-        t.equal((await ask('/api/v1/tokens', key, body)).text, (await first).text)
+        const { text } = await first
+        t.equal((await ask('/api/v1/tokens', key, body)).text, text)
       })
 
       for (const table of ['token_secret', 'audit_event', 'replay'] as const) {

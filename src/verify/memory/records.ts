@@ -1,18 +1,22 @@
 // The records themselves: a dense array of fixed size records, slots 0 to size - 1, in chunks of typed arrays.
 // It packs and unpacks words and knows no key lookup, no counting of references and no eviction: that is store.ts.
+// All that a check reads and writes of a token is in its record: with tokens drawn at random out of a million, each
+// further place costs a miss of the caches and of the page tables, half a microsecond together (decision 0024).
 
 import type { Facts, TokenType } from '../../policy/facts.ts'
+import { markOf, Subjects } from './subjects.ts'
 import { unpackTokenId } from './token-id.ts'
 
 /** What a record refers to by number. */
-export type References = { readonly subject: number; readonly grant: number; readonly origin: number }
+export type References = { readonly grant: number; readonly origin: number }
 
 // Chunks, so that growing never copies a record and a store for a thousand tokens stays small.
-const CHUNK_BITS = 12
+const CHUNK_BITS = 11
 const CHUNK = 1 << CHUNK_BITS
 
-// 16 words: one record is as long as a cache line, and its index is a shift.
-const RECORD_BITS = 4
+// 32 words: two cache lines, which the processor fetches as a pair.
+const RECORD_BITS = 5
+const RECORD = 1 << RECORD_BITS
 const KEY = 0
 const TOKEN_ID = 8
 const CREATED = 12
@@ -21,17 +25,16 @@ const EXPIRE = 13
 const TIMES = 14
 /** The grant in the lower 24 bits, then the flags. */
 const GRANT = 15
-
-// Apart from the record: looking for all tokens of a subject reads 20 bytes for each instead of 64; and what is counted
-// at each use lies beside what is read then.
-const LINKS = 5
-const SUBJECT = 0
-const ORIGIN = 1
-const USES = 2
+/** The origin in the lower 24 bits, then what Subjects knows the subject by. */
+const ORIGIN = 16
+const USES = 17
 /** The lower 32 bits of epoch milliseconds: 49 days, for what is taken within seconds. */
-const USED_AT = 3
-const CIRCUMSTANCES = 4
+const USED_AT = 18
+const CIRCUMSTANCES = 19
+/** To the end of the record: 48 bytes. */
+const SUBJECT_AT = 20 * 4
 
+const SUBJECT_SHIFT = 24
 const TYPE_SHIFT = 24
 const STATE_SHIFT = 26
 const ENDS_FLAG = 1 << 29
@@ -54,7 +57,11 @@ const NEVER = 2 ** 48 - 1
 
 export class Records {
   #words: Int32Array[] = []
-  #links: Int32Array[] = []
+  /** The same memory. */
+  #bytes: Buffer[] = []
+  /** A hash of each subject, apart: looking for all tokens of one reads 2 bytes for each instead of a cache line. */
+  #marks: Uint16Array[] = []
+  readonly #subjects = new Subjects(RECORD * 4 - SUBJECT_AT)
   /** Few secrets have an end of their own (only those rotated out, during their grace period). */
   readonly #ends = new Map<number, number>()
   /** As few have another's to end. */
@@ -66,14 +73,21 @@ export class Records {
   }
 
   get bytes(): number {
-    return this.#words.length * CHUNK * (64 + LINKS * 4)
+    return this.#words.length * CHUNK * (RECORD * 4 + 2)
+  }
+
+  /** How many distinct subjects lie outside of the records. */
+  get subjectsElsewhere(): number {
+    return this.#subjects.size
   }
 
   /** Adds a slot at the end; its content is to be written. */
   grow(): number {
     if (this.#size === this.#words.length << CHUNK_BITS) {
-      this.#words.push(new Int32Array(CHUNK << RECORD_BITS))
-      this.#links.push(new Int32Array(CHUNK * LINKS))
+      const words = new Int32Array(CHUNK << RECORD_BITS)
+      this.#words.push(words)
+      this.#bytes.push(Buffer.from(words.buffer))
+      this.#marks.push(new Uint16Array(CHUNK))
     }
     return this.#size++
   }
@@ -84,8 +98,7 @@ export class Records {
     this.#ends.delete(this.#size)
     this.#endsVersions.delete(this.#size)
     if (this.#words.length << CHUNK_BITS < this.#size + 2 * CHUNK) return
-    this.#words.pop()
-    this.#links.pop()
+    for (const chunks of [this.#words, this.#bytes, this.#marks]) chunks.pop()
   }
 
   write(slot: number, key: Int32Array, tokenId: Int32Array, facts: Facts, references: References): void {
@@ -106,60 +119,75 @@ export class Records {
       (facts.endsVersion === null ? 0 : ENDS_OTHER_FLAG)
     keep(this.#ends, slot, facts.endsAt)
     keep(this.#endsVersions, slot, facts.endsVersion)
-    const links = this.#links[slot >>> CHUNK_BITS]!
-    links[linkAt(slot) + SUBJECT] = references.subject
-    links[linkAt(slot) + ORIGIN] = references.origin
-    links[linkAt(slot) + USES] = 0
-    links[linkAt(slot) + CIRCUMSTANCES] = 0
+    const subject = this.#subjects.write(this.#bytesOf(slot), subjectAt(slot), facts.subject)
+    words[at + ORIGIN] = references.origin | (subject << SUBJECT_SHIFT)
+    words[at + USES] = 0
+    words[at + CIRCUMSTANCES] = 0
+    this.#marks[slot >>> CHUNK_BITS]![slot & (CHUNK - 1)] = markOf(facts.subject)
   }
 
-  /** @param at epoch milliseconds @returns whether it is the first use since they were taken */
-  countUse(slot: number, at: number): boolean {
-    const links = this.#links[slot >>> CHUNK_BITS]!
-    const link = linkAt(slot)
-    links[link + USED_AT] = at
-    links[link + USES]! += 1
-    return links[link + USES] === 1
-  }
-
-  uses(slot: number): number {
-    return this.#links[slot >>> CHUNK_BITS]![linkAt(slot) + USES]!
+  /** What was written is needed no more; its words are still there. */
+  release(slot: number): void {
+    this.#subjects.release(this.#bytesOf(slot), subjectAt(slot), this.#subjectCode(slot))
   }
 
   /**
-   * What was counted, which begins anew; and so do the circumstances, for another replica may put down others before
-   * these are met again. @param now not before the last use */
-  takeUses(slot: number, now: number): { count: number; at: number } {
-    const links = this.#links[slot >>> CHUNK_BITS]!
-    const link = linkAt(slot)
-    const count = links[link + USES]!
-    links[link + USES] = 0
-    links[link + CIRCUMSTANCES] = 0
-    return { count, at: now - ((now - links[link + USED_AT]!) >>> 0) }
+   * @param at epoch milliseconds
+   * @param circumstances a number for them; 0: none, and those put down before stay
+   * @returns those put down before, 0: none
+   */
+  countUse(slot: number, at: number, circumstances: number): number {
+    const words = this.#wordsOf(slot)
+    const record = wordAt(slot)
+    words[record + USED_AT] = at
+    words[record + USES]! += 1
+    const before = words[record + CIRCUMSTANCES]!
+    if (circumstances !== 0) words[record + CIRCUMSTANCES] = circumstances
+    return before
   }
 
-  /** Puts down under what circumstances it is used; says whether that is news. */
-  areNew(slot: number, circumstances: number): boolean {
-    const links = this.#links[slot >>> CHUNK_BITS]!
-    const link = linkAt(slot) + CIRCUMSTANCES
-    if (links[link] === circumstances) return false
-    links[link] = circumstances
-    return true
+  uses(slot: number): number {
+    return this.#wordsOf(slot)[wordAt(slot) + USES]!
+  }
+
+  /** What was counted, which begins anew, and so do the circumstances. @param now not before the last use */
+  takeUses(slot: number, now: number): { count: number; at: number; circumstances: number } {
+    const words = this.#wordsOf(slot)
+    const record = wordAt(slot)
+    const [count, circumstances] = [words[record + USES]!, words[record + CIRCUMSTANCES]!]
+    words[record + USES] = 0
+    words[record + CIRCUMSTANCES] = 0
+    return { count, at: now - ((now - words[record + USED_AT]!) >>> 0), circumstances }
   }
 
   copy(from: number, to: number): void {
-    this.#wordsOf(to).set(this.#wordsOf(from).subarray(wordAt(from), wordAt(from) + 16), wordAt(to))
-    const links = this.#links[from >>> CHUNK_BITS]!
-    this.#links[to >>> CHUNK_BITS]!.set(links.subarray(linkAt(from), linkAt(from) + LINKS), linkAt(to))
+    this.#wordsOf(to).set(this.#wordsOf(from).subarray(wordAt(from), wordAt(from) + RECORD), wordAt(to))
+    this.#marks[to >>> CHUNK_BITS]![to & (CHUNK - 1)] = this.#marks[from >>> CHUNK_BITS]![from & (CHUNK - 1)]!
     for (const one of [this.#ends, this.#endsVersions]) keep(one, to, one.get(from) ?? null)
   }
 
   clear(): void {
     this.#words = []
-    this.#links = []
-    this.#ends.clear()
-    this.#endsVersions.clear()
+    this.#bytes = []
+    this.#marks = []
+    for (const part of [this.#subjects, this.#ends, this.#endsVersions]) part.clear()
     this.#size = 0
+  }
+
+  /** The last slot of this subject below `end`, or -1. A million are looked through in a millisecond. */
+  lastOf(subject: string, end: number): number {
+    const mark = markOf(subject)
+    for (let chunk = (end - 1) >> CHUNK_BITS, below = end; chunk >= 0; below = chunk-- << CHUNK_BITS) {
+      const marks = this.#marks[chunk]!
+      const first = chunk << CHUNK_BITS
+      let at = below - first
+      while (at > 0) {
+        at = marks.lastIndexOf(mark, at - 1)
+        if (at < 0) break
+        if (this.subject(first + at) === subject) return first + at
+      }
+    }
+    return -1
   }
 
   /** All 256 bits: a prefix that matches proves nothing. */
@@ -196,12 +224,12 @@ export class Records {
     return hashTokenId(words[at]!, words[at + 1]!, words[at + 2]!, words[at + 3]!)
   }
 
-  subject(slot: number): number {
-    return this.#links[slot >>> CHUNK_BITS]![linkAt(slot) + SUBJECT]!
+  subject(slot: number): string {
+    return this.#subjects.read(this.#bytesOf(slot), subjectAt(slot), this.#subjectCode(slot))
   }
 
   origin(slot: number): number {
-    return this.#links[slot >>> CHUNK_BITS]![linkAt(slot) + ORIGIN]!
+    return this.#wordsOf(slot)[wordAt(slot) + ORIGIN]! & 0xffffff
   }
 
   grant(slot: number): number {
@@ -247,6 +275,14 @@ export class Records {
     return this.#words[slot >>> CHUNK_BITS]!
   }
 
+  #bytesOf(slot: number): Buffer {
+    return this.#bytes[slot >>> CHUNK_BITS]!
+  }
+
+  #subjectCode(slot: number): number {
+    return this.#wordsOf(slot)[wordAt(slot) + ORIGIN]! >>> SUBJECT_SHIFT
+  }
+
   #flags(slot: number): number {
     return this.#wordsOf(slot)[wordAt(slot) + GRANT]!
   }
@@ -277,5 +313,5 @@ function byCode<Name extends string>(codes: Record<Name, number>): readonly Name
 }
 
 const wordAt = (slot: number) => (slot & (CHUNK - 1)) << RECORD_BITS
-const linkAt = (slot: number) => (slot & (CHUNK - 1)) * LINKS
+const subjectAt = (slot: number) => wordAt(slot) * 4 + SUBJECT_AT
 const high = (time: number) => Math.floor(time / 2 ** 32)

@@ -7,7 +7,6 @@ import { Clock } from './clock.ts'
 import { Interned } from './interned.ts'
 import { assertTime, hashTokenId, Records } from './records.ts'
 import { MAX_SLOTS, SlotIndex } from './slot-index.ts'
-import { Subjects } from './subjects.ts'
 import { packTokenId } from './token-id.ts'
 
 /** The 32 bytes of a secret's stored digest, as eight words. All of them are compared. */
@@ -21,12 +20,18 @@ type Grant = {
 }
 type Origin = { readonly team: string | null; readonly ranges: readonly string[] }
 
+export type Uses = {
+  readonly tokenId: string
+  readonly count: number
+  readonly at: number
+  /** Those of the last use that had any; 0: none had. */
+  readonly circumstances: number
+}
+
 /**
  * A slot is where a record lies *now*, not a handle: the next `set` or delete may put another record there. Take
  * what you need before you give up control; never keep a slot across an `await`.
  */
-export type Uses = { readonly tokenId: string; readonly count: number; readonly at: number }
-
 export type FactStore = {
   /** The slot of this key, or -1. Counts as a use. */
   find(key: Key): number
@@ -46,10 +51,12 @@ export type FactStore = {
   endsAt(slot: number): number | null
   endsVersion(slot: number): number | null
   state(slot: number): Facts['state']
-  /** @param at epoch milliseconds */
-  countUse(slot: number, at: number): void
-  /** Whether it was last used under others. @param circumstances a number for them, 32 bits, not 0 */
-  areNew(slot: number, circumstances: number): boolean
+  /**
+   * @param at epoch milliseconds
+   * @param circumstances 32 bits that stand for them; 0: none, and those put down before stay
+   * @returns those put down before since uses were taken; 0: none
+   */
+  countUse(slot: number, at: number, circumstances: number): number
   /** What was counted, of at most so many tokens; what was longest ago counted first comes first. @param now epoch milliseconds */
   takeUses(most: number, now: number): Uses[]
   /** Throws a RangeError, and changes nothing, for facts that would not read back exactly as they were given. */
@@ -64,8 +71,13 @@ export type FactStore = {
   /** Of typed arrays; shared lists come on top. */
   readonly bytes: number
   /** How many distinct things the records share. */
-  readonly shared: { readonly subjects: number; readonly grants: number; readonly origins: number }
+  readonly shared: { readonly grants: number; readonly origins: number }
+  /** How many distinct subjects did not fit into their records. */
+  readonly subjectsElsewhere: number
 }
+
+/** Of records that go faster than their uses are taken: what comes on top is lost, instead of memory without bound. */
+const mostOrphaned = 250_000
 
 export function createFactStore({ capacity }: { capacity: number }): FactStore {
   if (!Number.isInteger(capacity) || capacity < 1 || capacity >= MAX_SLOTS) {
@@ -74,14 +86,13 @@ export function createFactStore({ capacity }: { capacity: number }): FactStore {
   const records = new Records()
   const byKey = new SlotIndex(capacity, (slot) => records.keyHash(slot))
   const byTokenId = new SlotIndex(capacity, (slot) => records.tokenIdHash(slot))
-  // One more than tokens: replaced facts let go of what they refer to after the new ones have taken hold.
-  const subjects = new Subjects(capacity + 1)
   const grants = new Interned<Grant>()
   const origins = new Interned<Origin>()
   const clock = new Clock(capacity)
   const idWords = new Int32Array(4)
-  // Slots with uses to take. A record may have moved or gone since: what is there now has its own count.
+  // Slots with uses to take, from `taken` on. A record may have moved or gone since: what is there now has its own count.
   let used: number[] = []
+  let taken = 0
   // Of records that had to go before their uses were taken.
   const orphaned: Uses[] = []
   let lastUse = 0
@@ -121,14 +132,15 @@ export function createFactStore({ capacity }: { capacity: number }): FactStore {
     byKey.of(keyHash).remove(slot, keyHash)
     byTokenId.of(tokenIdHash).remove(slot, tokenIdHash)
     keepUses(slot)
-    subjects.release(records.subject(slot))
+    records.release(slot)
     grants.release(records.grant(slot))
     origins.release(records.origin(slot))
   }
 
   function keepUses(slot: number): void {
-    const { count, at } = records.takeUses(slot, lastUse)
-    if (count > 0 && orphaned.length < capacity) orphaned.push({ tokenId: records.tokenId(slot), count, at })
+    const uses = records.takeUses(slot, lastUse)
+    if (uses.count > 0 && orphaned.length < mostOrphaned)
+      orphaned.push({ tokenId: records.tokenId(slot), ...uses })
   }
 
   /** The last record fills the gap, so that records stay dense, and memory can be given back. */
@@ -159,7 +171,6 @@ export function createFactStore({ capacity }: { capacity: number }): FactStore {
     packTokenId(facts.tokenId, idWords)
     const known = slotOf(key)
     const references = {
-      subject: subjects.acquire(facts.subject),
       grant: grants.acquire(lastGrantKey(facts), () => makeGrant(facts)),
       origin: origins.acquire(lastOriginKey(facts), () => makeOrigin(facts)),
     }
@@ -178,7 +189,7 @@ export function createFactStore({ capacity }: { capacity: number }): FactStore {
     read: (slot) => ({
       tokenId: records.tokenId(slot),
       type: records.type(slot),
-      subject: subjects.read(records.subject(slot)),
+      subject: records.subject(slot),
       team: origin(slot).team,
       audience: grant(slot).audience,
       scopes: grant(slot).scopes,
@@ -191,7 +202,7 @@ export function createFactStore({ capacity }: { capacity: number }): FactStore {
     }),
     tokenId: (slot) => records.tokenId(slot),
     type: (slot) => records.type(slot),
-    subject: (slot) => subjects.read(records.subject(slot)),
+    subject: (slot) => records.subject(slot),
     team: (slot) => origin(slot).team,
     audience: (slot) => grant(slot).audience,
     scopes: (slot) => grant(slot).scopes,
@@ -202,21 +213,24 @@ export function createFactStore({ capacity }: { capacity: number }): FactStore {
     endsAt: (slot) => records.endsAt(slot),
     endsVersion: (slot) => records.endsVersion(slot),
     state: (slot) => records.state(slot),
-    countUse(slot, at) {
+    countUse(slot, at, circumstances) {
       lastUse = at
-      if (records.countUse(slot, at)) used.push(slot)
+      if (records.uses(slot) === 0) used.push(slot)
+      return records.countUse(slot, at, circumstances)
     },
-    areNew: (slot, circumstances) => records.areNew(slot, circumstances),
     takeUses(most, now) {
-      const taken = orphaned.splice(0, most)
-      let next = 0
-      for (; next < used.length && taken.length < most; next++) {
-        const slot = used[next]!
-        const { count, at } = slot < records.size ? records.takeUses(slot, now) : nothing
-        if (count > 0) taken.push({ tokenId: records.tokenId(slot), count, at })
+      const uses = orphaned.splice(0, most)
+      for (; taken < used.length && uses.length < most; taken++) {
+        const slot = used[taken]!
+        const its = slot < records.size ? records.takeUses(slot, now) : nothing
+        if (its.count > 0) uses.push({ tokenId: records.tokenId(slot), ...its })
       }
-      used = used.slice(next)
-      return taken
+      // Not each time: there may be a million of them.
+      if (taken * 2 >= used.length) {
+        used = used.slice(taken)
+        taken = 0
+      }
+      return uses
     },
     set,
     delete(key) {
@@ -233,38 +247,38 @@ export function createFactStore({ capacity }: { capacity: number }): FactStore {
       }
       return deleted
     },
-    // A scan: ~1 ms for a million, only for a subject that is here, and only until its last token. An index by
-    // subject would cost every token 8 bytes for what happens a few times a day.
+    // A scan: an index by subject would cost every token 8 bytes for what happens a few times a day.
     deleteSubject(subject) {
-      const id = subjects.find(subject)
-      if (id < 0) return 0
-      const deleted = subjects.references(id)
+      let deleted = 0
       // Downwards: what fills a gap comes from the end, which has been looked at.
-      for (let slot = records.size - 1, left = deleted; left > 0; slot--) {
-        if (records.subject(slot) !== id) continue
+      for (let slot = records.size; ; deleted++) {
+        slot = records.lastOf(subject, slot)
+        if (slot < 0) return deleted
         remove(slot)
-        left--
       }
-      return deleted
     },
     clear() {
       for (const slot of used) if (slot < records.size) keepUses(slot)
       used = []
-      for (const part of [byKey, byTokenId, records, subjects, grants, origins, clock]) part.clear()
+      taken = 0
+      for (const part of [byKey, byTokenId, records, grants, origins, clock]) part.clear()
     },
     get size() {
       return records.size
     },
     get bytes() {
-      return byKey.bytes + byTokenId.bytes + records.bytes + subjects.bytes + clock.bytes
+      return byKey.bytes + byTokenId.bytes + records.bytes + clock.bytes
     },
     get shared() {
-      return { subjects: subjects.size, grants: grants.size, origins: origins.size }
+      return { grants: grants.size, origins: origins.size }
+    },
+    get subjectsElsewhere() {
+      return records.subjectsElsewhere
     },
   }
 }
 
-const nothing = { count: 0, at: 0 }
+const nothing = { count: 0, at: 0, circumstances: 0 }
 const none: readonly string[] = Object.freeze([])
 
 /** A warm-up brings thousands in a row that share their very lists; their key is then the same string. */

@@ -1,124 +1,55 @@
-// Subjects by number: each distinct one kept once, counted, outside the JavaScript heap. There may be as many
-// subjects as tokens, and a million small strings would be marked one by one at every full collection.
-// How strings lie in memory is string-log.ts; who refers to a subject is the caller's.
+// A subject within its token's record: as bytes of Latin-1 in the record itself, on the cache lines that a check reads
+// anyway. One that is longer than the room there, or written otherwise, is kept once, beside, and counted.
 
-import { randomInt } from 'node:crypto'
-import { SlotIndex } from './slot-index.ts'
-import { StringLog } from './string-log.ts'
+import { Interned } from './interned.ts'
 
-// Three words for each id: where its string is, how many refer to it, its hash. An id with no references is free,
-// and its first word is then the next free id + 1.
-const STRIDE = 3
-const POSITION = 0
-const REFERENCES = 1
-const HASH = 2
-const INITIAL_IDS = 16
+/** In place of a length: the number of a subject that lies elsewhere. */
+const ELSEWHERE = 0xff
 
 export class Subjects {
-  readonly #index: SlotIndex
-  readonly #log = new StringLog({
-    isAt: (id, position) => this.references(id) > 0 && this.#columns[id * STRIDE + POSITION] === position,
-    moved: (id, position) => {
-      this.#columns[id * STRIDE + POSITION] = position
-    },
-  })
-  // Names may be chosen by users: without a secret in the hash, someone could choose a thousand that collide.
-  readonly #seed = randomInt(2 ** 31)
-  #columns = new Uint32Array(INITIAL_IDS * STRIDE)
-  #used = 0
-  #nextFree = 0
-  #size = 0
+  readonly #room: number
+  readonly #elsewhere = new Interned<string>()
 
-  constructor(maxSubjects: number) {
-    this.#index = new SlotIndex(maxSubjects, (id) => this.#columns[id * STRIDE + HASH]!)
+  /** @param room bytes in each record, 4 to 254 */
+  constructor(room: number) {
+    this.#room = room
   }
 
+  /** How many distinct ones did not fit. */
   get size(): number {
-    return this.#size
+    return this.#elsewhere.size
   }
 
-  get bytes(): number {
-    return this.#index.bytes + this.#columns.byteLength + this.#log.bytes
+  /** @returns what `read` and `release` want to know, 8 bits; to be released */
+  write(bytes: Buffer, at: number, subject: string): number {
+    if (subject.length <= this.#room && isLatin1.test(subject)) return bytes.write(subject, at, 'latin1')
+    const number = this.#elsewhere.acquire(subject, () => subject)
+    bytes.writeUInt32LE(number, at)
+    return ELSEWHERE
   }
 
-  /** The id of a subject that someone refers to, or -1. */
-  find(subject: string): number {
-    return this.#find(subject, this.#hash(subject))
+  read(bytes: Buffer, at: number, code: number): string {
+    if (code === ELSEWHERE) return this.#elsewhere.value(bytes.readUInt32LE(at))
+    return bytes.toString('latin1', at, at + code)
   }
 
-  /** The id of this subject, new if nobody refers to it yet; to be released. */
-  acquire(subject: string): number {
-    const hash = this.#hash(subject)
-    const known = this.#find(subject, hash)
-    if (known >= 0) {
-      this.#columns[known * STRIDE + REFERENCES]!++
-      return known
-    }
-    const id = this.#nextFree > 0 ? this.#nextFree - 1 : this.#used
-    const position = this.#log.append(id, subject)
-    this.#take(id)
-    this.#columns[id * STRIDE + POSITION] = position
-    this.#columns[id * STRIDE + REFERENCES] = 1
-    this.#columns[id * STRIDE + HASH] = hash
-    this.#index.of(hash).add(id, hash)
-    this.#size++
-    return id
-  }
-
-  references(id: number): number {
-    return this.#columns[id * STRIDE + REFERENCES]!
-  }
-
-  read(id: number): string {
-    return this.#log.read(this.#columns[id * STRIDE + POSITION]!)
-  }
-
-  release(id: number): void {
-    const at = id * STRIDE
-    if (--this.#columns[at + REFERENCES]! > 0) return
-    const hash = this.#columns[at + HASH]!
-    this.#index.of(hash).remove(id, hash)
-    this.#log.free(this.#columns[at + POSITION]!)
-    this.#columns[at + POSITION] = this.#nextFree
-    this.#nextFree = id + 1
-    this.#size--
+  release(bytes: Buffer, at: number, code: number): void {
+    if (code === ELSEWHERE) this.#elsewhere.release(bytes.readUInt32LE(at))
   }
 
   clear(): void {
-    this.#index.clear()
-    this.#log.clear()
-    this.#columns = new Uint32Array(INITIAL_IDS * STRIDE)
-    this.#used = this.#nextFree = this.#size = 0
+    this.#elsewhere.clear()
   }
+}
 
-  #find(subject: string, hash: number): number {
-    const index = this.#index.of(hash)
-    for (let at = index.first(hash); at >= 0; at = index.next(at, hash)) {
-      const id = index.slotAt(at)
-      if (this.#columns[id * STRIDE + HASH] === hash && this.read(id) === subject) return id
-    }
-    return -1
-  }
+const isLatin1 = /^[\x00-\xff]*$/
 
-  #hash(subject: string): number {
-    let hash = this.#seed
-    for (let i = 0; i < subject.length; i++) {
-      hash = Math.imul(hash ^ subject.charCodeAt(i), 0x5bd1e995)
-      hash ^= hash >>> 15
-    }
-    hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
-    return (hash ^ (hash >>> 16)) >>> 0
+/** 16 bits of hash, for looking through many: it spares most comparisons, and proves nothing. */
+export function markOf(subject: string): number {
+  let hash = subject.length
+  for (let i = 0; i < subject.length; i++) {
+    hash = Math.imul(hash ^ subject.charCodeAt(i), 0x5bd1e995)
+    hash ^= hash >>> 15
   }
-
-  #take(id: number): void {
-    if (this.#nextFree > 0) {
-      this.#nextFree = this.#columns[id * STRIDE + POSITION]!
-      return
-    }
-    this.#used++
-    if (this.#used * STRIDE <= this.#columns.length) return
-    const larger = new Uint32Array(Math.ceil(this.#used * 1.5) * STRIDE)
-    larger.set(this.#columns)
-    this.#columns = larger
-  }
+  return (hash ^ (hash >>> 16)) & 0xffff
 }

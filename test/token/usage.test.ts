@@ -1,0 +1,107 @@
+// Evidence of use is complete: however checks, flushes, evictions and circumstances mix, what is written in the end is
+// what a list of all uses would give: the last time, address and agent, every scope asked for, and how often.
+import fc from 'fast-check'
+import { sql } from 'kysely'
+import t from 'tap'
+import type { Facts } from '../../src/policy/facts.ts'
+import { formatRange, parseAddress } from '../../src/policy/network.ts'
+import { createUsage } from '../../src/token/usage.ts'
+import { createFactStore } from '../../src/verify/memory/store.ts'
+import { freshPglite } from '../helpers/pglite-image.ts'
+
+const now = 1_800_000_000_000
+const tokenIds = Array.from({ length: 4 }, (_, i) => `tok_01k${'0'.repeat(22)}${i}`)
+const keys = tokenIds.map((_, i) => Int32Array.from({ length: 8 }, (_, word) => (i + 1) * 977 + word))
+const factsOf = (tokenId: string): Facts => ({
+  tokenId,
+  type: 'personal',
+  subject: 'ci',
+  team: null,
+  audience: [],
+  scopes: [],
+  ranges: [],
+  createdAt: now,
+  expireAt: null,
+  endsAt: null,
+  endsVersion: null,
+  state: 'active',
+})
+
+const circumstances = fc.record({
+  clientIp: fc.constantFrom(null, '203.0.113.7', '203.0.113.8', '2001:db8::1'),
+  agent: fc.constantFrom(undefined, 'curl/8', 'ci', 'x'.repeat(300)),
+  scopes: fc.constantFrom([], ['a:read'], ['a:read', 'b:write'], ['b:write', 'a:read']),
+})
+type Circumstances = { clientIp: string | null; agent: string | undefined; scopes: readonly string[] }
+const token = fc.nat(tokenIds.length - 1)
+const step = fc.oneof(
+  { weight: 8, arbitrary: fc.record({ do: fc.constant('use' as const), token, circumstances }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('flush' as const, 'forget' as const), token }) },
+)
+
+t.test('what is written of uses is what a list of them would say', async (t) => {
+  const { db, close } = await freshPglite()
+  t.teardown(close)
+  await sql`insert into subject (id, created_at) values ('ci', now())`.execute(db)
+  for (const id of tokenIds)
+    await sql`insert into token (id, type, name, subject, audience, scopes, ip_ranges, metadata, hint, created_at, created_by)
+      values (${id}, 'personal', 'ci', 'ci', '{}', '{}', '{}', '{}', '', now(), 'test')`.execute(db)
+
+  /** @param kinds how many kinds of circumstances are known by number at most */
+  const check = async (kinds: number, steps: readonly Step[]) => {
+    await sql`delete from token_usage`.execute(db)
+    // Of the two that are remembered, one is always evicted, with uses that were not taken yet; two never are.
+    const memory = createFactStore({ capacity: 1 })
+    let at = now
+    const usage = createUsage(db, memory, () => at, kinds)
+    const expected = new Map<string, Written>()
+    for (const one of steps) {
+      at += 1
+      const tokenId = tokenIds[one.token]!
+      const facts = factsOf(tokenId)
+      if (one.do === 'flush') await usage.flush()
+      if (one.do === 'forget') memory.delete(keys[one.token]!)
+      if (one.do === 'use') {
+        const { clientIp, agent, scopes } = one.circumstances
+        if (one.token % 2 === 0 && memory.find(keys[one.token]!) < 0) memory.set(keys[one.token]!, facts)
+        const question = {
+          asker: { kind: 'unregistered' as const },
+          clientIp: clientIp === null ? null : parseAddress(clientIp)!,
+          requiredScopes: scopes,
+          team: null,
+        }
+        usage.note({ active: true, facts }, question, at, agent, memory.find(keys[one.token]!))
+        expected.set(tokenId, after(expected.get(tokenId), at, { clientIp, agent, scopes }))
+      }
+    }
+    await usage.flushAll()
+    const { rows } = await sql<Written & { id: string }>`
+      select token_id as id, (extract(epoch from last_used_at) * 1000)::float8 as at, last_used_ip as ip,
+        last_user_agent as agent, exercised_scopes as scopes, use_count::int as count
+      from token_usage order by token_id`.execute(db)
+    const wanted = [...expected].sort(([a], [b]) => (a < b ? -1 : 1)).map(([id, its]) => ({ id, ...its }))
+    if (JSON.stringify(rows.map(inOrder)) !== JSON.stringify(wanted.map(inOrder)))
+      throw new Error(`${JSON.stringify(rows)}\nexpected\n${JSON.stringify(wanted)}`)
+  }
+  await fc.assert(fc.asyncProperty(fc.constantFrom(0, 2, 100), fc.array(step, { maxLength: 40 }), check), {
+    numRuns: 300,
+  })
+})
+
+type Step =
+  | { do: 'use'; token: number; circumstances: Circumstances }
+  | { do: 'flush' | 'forget'; token: number }
+type Written = { at: number; ip: string | null; agent: string | null; scopes: string[]; count: number }
+
+const inOrder = ({ at, ip, agent, scopes, count }: Written) => [at, ip, agent, [...scopes].sort(), count]
+
+function after(before: Written | undefined, at: number, { clientIp, agent, scopes }: Circumstances): Written {
+  const address = clientIp === null ? null : parseAddress(clientIp)!
+  return {
+    at,
+    ip: address ? formatRange({ base: address, prefix: address.length * 32 }) : (before?.ip ?? null),
+    agent: agent?.slice(0, 200) ?? before?.agent ?? null,
+    scopes: [...new Set([...(before?.scopes ?? []), ...scopes])].sort(),
+    count: (before?.count ?? 0) + 1,
+  }
+}

@@ -4,6 +4,7 @@ import { Kysely, PostgresDialect } from 'kysely'
 import pg from 'pg'
 import { listen } from './listen.ts'
 import type { PreparedRead, Store } from './open.ts'
+import { PreparingClient } from './preparing-client.ts'
 import type { Tables } from './tables.ts'
 
 /** Of NOTIFY; one database is one Latchkey. */
@@ -70,6 +71,7 @@ function preparedRead(pool: pg.Pool): PreparedRead {
 
 function pool(url: string, max: number, deadlineMs: number, min = 0, waitMs = connectMs): pg.Pool {
   const one = new pg.Pool({
+    Client: PreparingClient,
     connectionString: url,
     max,
     min,

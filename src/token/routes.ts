@@ -282,18 +282,19 @@ export function tokenRoutes(app: App, dependencies: TokenDependencies): void {
 
   async function revoke(request: FastifyRequest, reply: FastifyReply, id: string) {
     const wish = preferred(request)
-    const { first, row } = await write(
+    const { first, at } = await write(
       request,
       async (trx, invalidate) => {
         const before = visible(await lockToken(trx, id), tokenPrincipal(request))
-        const first = await revokeToken(trx, before, actorOf(request), invalidate, now())
-        return { first, row: (await tokenById(trx, id))! }
+        const at = now()
+        const first = await revokeToken(trx, before, actorOf(request), invalidate, at)
+        return { first, at: first ? at : before.revoked_at! }
       },
       { target: id, acknowledge: wish.acknowledge },
     )
     if (first) onRevoked()
     const effect = acknowledged(reply, wish, now(), effectiveWithinMs)
-    const revokedAt = row.revoked_at!.toISOString()
+    const revokedAt = at.toISOString()
     const message = first ? 'Token revoked' : 'Token was already revoked'
     // What was over before this call is so since then, as far as anybody can tell.
     const since = !first && !wish.atOnce && { effectiveAt: revokedAt }

@@ -1,6 +1,7 @@
 // Commits a change and makes it effective: whatever was remembered and is true no more is forgotten, here and on
 // every other replica, before the change is acknowledged.
 import type { Change, Invalidation } from '../db/change.ts'
+import { planIsStale } from '../db/preparing-client.ts'
 import type { Db } from '../db/tables.ts'
 import { type Announced, FormerServer, type Replicas } from './replicas.ts'
 
@@ -12,8 +13,8 @@ export type ChangeDependencies = {
   readonly forget: (what: readonly Invalidation[]) => void
 }
 
-/** PostgreSQL's "try again": serialization failure and deadlock. */
-const again = new Set(['40001', '40P01'])
+/** PostgreSQL's "try again": serialization failure and deadlock; and a plan from before an upgrade. */
+const again = new Set(['40001', '40P01', planIsStale])
 const mostTries = 4
 
 export function createChange({ db, replicas, forget }: ChangeDependencies): Change {

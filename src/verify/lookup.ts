@@ -1,10 +1,10 @@
 // Facts about tokens, from the database: one prepared query for any number of digests.
 import { sql } from 'kysely'
 import type { PreparedRead } from '../db/open.ts'
+import { serverIdentity } from '../db/preparing-client.ts'
 import type { Trx } from '../db/tables.ts'
 import type { Facts, TokenType } from '../policy/facts.ts'
 import type { ReadFacts } from './flights.ts'
-import { serverIdentity } from './replicas.ts'
 
 type Answer = { server: string } & ({ digest: null } | FactsRow)
 

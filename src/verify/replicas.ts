@@ -6,6 +6,7 @@ import { sql } from 'kysely'
 import type { Invalidation } from '../db/change.ts'
 import type { Listener, ListenerEvents } from '../db/listen.ts'
 import { channel } from '../db/postgres.ts'
+import { serverIdentity, whichServer } from '../db/preparing-client.ts'
 import type { Trx } from '../db/tables.ts'
 import { type GrantedLease, holdMs, leaseMs } from './lease.ts'
 
@@ -233,7 +234,7 @@ export function createReplicas(dependencies: ReplicaDependencies): Replicas {
       )
     },
     async admit(trx) {
-      const { rows } = await sql<{ server: string }>`select ${sql.raw(serverIdentity)} as server`.execute(trx)
+      const { rows } = await sql<{ server: string }>`${sql.raw(whichServer)}`.execute(trx)
       if (server === null || rows[0]?.server === server) return
       // The connection is of no use any more; the pool opens another.
       await sql`select pg_terminate_backend(pg_backend_pid())`.execute(trx).catch(() => {})
@@ -294,9 +295,6 @@ export function createReplicas(dependencies: ReplicaDependencies): Replicas {
     },
   }
 }
-
-/** Tells a primary from the one it replaced, even where both still answer. */
-export const serverIdentity = 'pg_postmaster_start_time()::text'
 
 /** The count is read after the heartbeat was sent, so it misses no change that was committed before. */
 const readAlong = `(select count from silent_changes) as silent, extract(epoch from clock_timestamp())::float8 * 1000 as now, ${serverIdentity} as server`

@@ -96,6 +96,7 @@ export function createTruth(
       keyId: ring.currentId,
       capacity,
       mark: fence.mark,
+      reserve: memory.reserve,
       remember: facts.remember,
     })
   // With other replicas, a change of our own comes round like theirs, and is told to listeners then, once.

@@ -3,6 +3,7 @@
 import fc from 'fast-check'
 import { sql } from 'kysely'
 import t, { type Test } from 'tap'
+import { serverIdentity } from '../../src/db/preparing-client.ts'
 import type { TokenPrincipal } from '../../src/guard/principal.ts'
 import { Problem } from '../../src/http/problem.ts'
 import type { ScopeRow } from '../../src/identity/queries.ts'
@@ -12,7 +13,6 @@ import { parseAddress } from '../../src/policy/network.ts'
 import { closure } from '../../src/policy/scopes.ts'
 import { cleanTokens } from '../../src/token/cleaning.ts'
 import { type Existing, isAdmin, refuseWider } from '../../src/token/grants.ts'
-import { serverIdentity } from '../../src/verify/replicas.ts'
 import { warmUp } from '../../src/verify/warm.ts'
 import { freshPostgresUrl } from '../helpers/databases.ts'
 import {
@@ -621,6 +621,7 @@ for (const engine of engines) {
           keyId: (await db.selectFrom('digest_key').select('id').executeTakeFirstOrThrow()).id,
           capacity: 100_000,
           mark: () => 0,
+          reserve: () => {},
           remember: (_digest, facts) => loaded.push(facts),
         })
         const ours = loaded.filter(({ tokenId }) => tokenId === made.id)

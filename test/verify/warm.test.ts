@@ -3,9 +3,9 @@
 import { sql } from 'kysely'
 import t from 'tap'
 import { openPostgres } from '../../src/db/postgres.ts'
+import { serverIdentity } from '../../src/db/preparing-client.ts'
 import type { Facts } from '../../src/policy/facts.ts'
 import { createLookup } from '../../src/verify/lookup.ts'
-import { serverIdentity } from '../../src/verify/replicas.ts'
 import { warmUp } from '../../src/verify/warm.ts'
 import { freshPostgresUrl } from '../helpers/databases.ts'
 import { provision, registerPosts, startLatchkey } from '../helpers/latchkey.ts'
@@ -49,7 +49,15 @@ t.test('warming up says of each secret what reading it would', async (t) => {
   const server = () => rows[0]!.server
   const remember = (digest: Int32Array, facts: Facts) =>
     void warmed.set(Buffer.from(digest.slice().buffer).toString('latin1'), facts)
-  const loaded = await warmUp({ db: store.db, server, keyId, capacity: 1_000, mark: () => 0, remember })
+  const loaded = await warmUp({
+    db: store.db,
+    server,
+    keyId,
+    capacity: 1_000,
+    mark: () => 0,
+    reserve: () => {},
+    remember,
+  })
 
   const read = await createLookup(store.read, server)(secrets.map(({ digest }) => Buffer.from(digest)))
   t.equal(loaded, secrets.length)

@@ -39,6 +39,11 @@ export class SlotIndex {
     return this.#shards[this.#shift === 32 ? 0 : hash >>> this.#shift]!
   }
 
+  /** Room for so many at once: growing step by step moves each slot twice. */
+  reserve(slots: number): void {
+    for (const shard of this.#shards) shard.reserve(slots / this.#shards.length)
+  }
+
   clear(): void {
     for (const shard of this.#shards) shard.clear()
   }
@@ -60,6 +65,11 @@ export class Shard {
 
   get bytes(): number {
     return this.#cells.byteLength
+  }
+
+  reserve(slots: number): void {
+    const size = Math.min(this.#expectedCells, Math.ceil((slots * UNEVENNESS) / MAX_LOAD))
+    if (size > this.#cells.length) this.#resize(size)
   }
 
   /** The first cell whose slot may have this hash, or -1. */

@@ -62,6 +62,8 @@ export type FactStore = {
   /** Throws a RangeError, and changes nothing, for facts that would not read back exactly as they were given. */
   set(key: Key, facts: Facts): void
   delete(key: Key): boolean
+  /** Makes room for so many at once, which is faster than growing; more than the capacity is never kept. */
+  reserve(tokens: number): void
   /** Forgets all secrets of this token and says how many. Throws for what is not a token id. */
   deleteToken(tokenId: string): number
   /** Forgets all tokens of this subject and says how many. */
@@ -237,6 +239,9 @@ export function createFactStore({ capacity }: { capacity: number }): FactStore {
       const slot = slotOf(key)
       if (slot >= 0) remove(slot)
       return slot >= 0
+    },
+    reserve(tokens) {
+      for (const index of [byKey, byTokenId]) index.reserve(Math.min(tokens, capacity))
     },
     deleteToken(tokenId) {
       packTokenId(tokenId, idWords)

@@ -1,0 +1,54 @@
+// A connection that has the server prepare each statement with parameters once, under a name: planning the few statements
+// that a change consists of took longer than running them. Which they are is not known here.
+import { createHash } from 'node:crypto'
+import pg from 'pg'
+
+/** Lists of varying length make ever new texts, and the server keeps each plan as long as the connection lasts. */
+const mostNamed = 200
+const names = new Map<string, string | null>()
+
+export class PreparingClient extends pg.Client {
+  #server: Promise<pg.QueryResult> | null = null
+
+  // biome-ignore lint/suspicious/noExplicitAny: pg has a dozen overloads; only one of them is changed here
+  override query(...args: any[]): any {
+    const [text, values] = args
+    if (text === whichServer) return this.#asked()
+    const isPlain =
+      args.length === 2 && typeof text === 'string' && Array.isArray(values) && values.length > 0
+    const name = isPlain ? nameOf(text) : null
+    if (name === null) return super.query.apply(this, args as never)
+    return super.query({ name, text, values }).catch(async (error: { code?: string }) => {
+      if (error.code !== planIsStale) throw error
+      // The table has got another column meanwhile (`select *`): an upgrade of another replica. Within a transaction,
+      // which has failed by that, this fails too, and whoever began it tries again.
+      names.set(text, null)
+      return super.query(text, values).catch(() => Promise.reject(error))
+    })
+  }
+
+  /** Asked once: at the beginning of each change it would be one more round trip. */
+  #asked(): Promise<pg.QueryResult> {
+    this.#server ??= super.query(whichServer).catch((error) => {
+      this.#server = null
+      throw error
+    })
+    return this.#server
+  }
+}
+
+/** 0A000: "cached plan must not change result type". Whoever repeats the statement, has it planned anew. */
+export const planIsStale = '0A000'
+
+/** Tells a primary from the one it replaced, even where both still answer; a connection leads to one as long as it lasts. */
+export const serverIdentity = 'pg_postmaster_start_time()::text'
+export const whichServer = `select ${serverIdentity} as server`
+
+function nameOf(text: string): string | null {
+  const known = names.get(text)
+  if (known !== undefined) return known
+  if (names.size >= mostNamed) return null
+  const name = createHash('sha256').update(text).digest('base64url')
+  names.set(text, name)
+  return name
+}

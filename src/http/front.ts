@@ -3,7 +3,8 @@
 // that was read of that request, so that every request is read by one of the two from its first byte to its last.
 import type { Socket } from 'node:net'
 import { keepAliveSeconds, type Lane, type LaneAnswer, laneFor, wireOf } from './lane.ts'
-import { headEnd, longestPlain, type PlainHead, type RequestHead, readPlainHead } from './plain-request.ts'
+import { readIntoOneBuffer } from './one-buffer.ts'
+import { createHeadReader, headEnd, longestPlain, type PlainHead, type RequestHead } from './plain-request.ts'
 
 export type FrontHooks = {
   readonly requestId: (request: RequestHead) => string
@@ -51,14 +52,11 @@ export function createFront(lanes: readonly Lane[], hooks: FrontHooks, { handOve
   const connections = new Map<Socket, Connection>()
 
   function take(socket: Socket): void {
-    const from = { remoteAddress: socket.remoteAddress }
+    const readHead = createHeadReader({ remoteAddress: socket.remoteAddress })
     /** The start of a request whose rest is to come. */
     let begun: Buffer | null = null
     let isBusy = false
     let isHalfClosed = false
-    // A client sends the same head again and again, where the token is in the body.
-    let lastHead = ''
-    let lastRequest: PlainHead | null = null
 
     const connection: Connection = {
       lastAt: performance.now(),
@@ -66,16 +64,18 @@ export function createFront(lanes: readonly Lane[], hooks: FrontHooks, { handOve
       giveUp: () => begun !== null && leave(begun),
     }
     connections.set(socket, connection)
-    socket.on('data', onData)
+    const readAsUsual = readIntoOneBuffer(socket, onData)
+    if (readAsUsual === null) socket.on('data', onData)
     socket.on('end', onEnd)
     socket.on('error', onError)
     socket.on('close', onClose)
 
+    /** @param chunk good until this returns */
     function onData(chunk: Buffer): void {
       const bytes = begun === null ? chunk : Buffer.concat([begun, chunk])
       const taken = bytes.length <= longestPlain ? read(bytes) : null
       if (taken === null) leave(bytes)
-      else if (taken === 'begun') begun = bytes
+      else if (taken === 'begun') begun = Buffer.from(bytes)
       else {
         begun = null
         answer(taken)
@@ -87,12 +87,7 @@ export function createFront(lanes: readonly Lane[], hooks: FrontHooks, { handOve
       const text = bytes.toString('latin1')
       const end = headEnd(text)
       if (end < 0) return null
-      const head = text.slice(0, end)
-      if (head !== lastHead) {
-        lastHead = head
-        lastRequest = readPlainHead(head, from)
-      }
-      const request = lastRequest
+      const request = readHead(text.slice(0, end))
       const lane = request === null ? null : laneFor(lanes, request)
       if (request === null || lane === null) return null
       const body = text.slice(end + 2)
@@ -137,10 +132,12 @@ export function createFront(lanes: readonly Lane[], hooks: FrontHooks, { handOve
     function leave(bytes: Buffer): void {
       socket.off('data', onData).off('end', onEnd).off('close', onClose)
       connections.delete(socket)
+      const own = Buffer.from(bytes)
+      readAsUsual?.()
       handOver(socket)
       socket.off('error', onError)
       // At once, and so before anything that is still to come. (Put back into the stream, it would wait for it to flow.)
-      socket.emit('data', bytes)
+      socket.emit('data', own)
     }
 
     function onEnd(): void {

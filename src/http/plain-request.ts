@@ -61,6 +61,45 @@ export function readPlainHead(head: string, socket: RequestHead['socket']): Plai
   }
 }
 
+/**
+ * Reads the heads of one connection. A client sends the same head again and again, or the same but for the bearer's
+ * secret; then the request of before is given again, with the other secret put in.
+ */
+export function createHeadReader(socket: RequestHead['socket']): (head: string) => PlainHead | null {
+  let last = ''
+  let request: PlainHead | null = null
+  /** What stands around the value of Authorization. */
+  let before = ''
+  let after = ''
+
+  function isSameButBearer(head: string): boolean {
+    if (before === '' || !head.startsWith(before) || !head.endsWith(after)) return false
+    const value = head.slice(before.length, head.length - after.length)
+    if (!bearer.test(value)) return false
+    request!.headers.authorization = value
+    return true
+  }
+
+  function readAnew(head: string): void {
+    request = readPlainHead(head, socket)
+    const value = request?.headers.authorization
+    const name = value !== undefined && bearer.test(value) ? authorizationName.exec(head) : null
+    const from = name === null ? 0 : name.index + name[0].length
+    before = head.slice(0, from)
+    after = name === null ? '' : head.slice(from + value!.length)
+  }
+
+  return (head) => {
+    if (head !== last && !isSameButBearer(head)) readAnew(head)
+    last = head
+    return request
+  }
+}
+
+/** Nothing that could end a line, or begin another. */
+const bearer = /^Bearer [0-9A-Za-z_]+$/
+const authorizationName = /\r\nauthorization:[\t ]*/i
+
 const none: readonly string[] = []
 
 /** @returns null where a name stands twice: which of them counts, servers do not agree on */

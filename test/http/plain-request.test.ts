@@ -1,6 +1,8 @@
 // What is read in front of Node's parser: only requests that cannot be read in two ways.
+import { isDeepStrictEqual } from 'node:util'
+import fc from 'fast-check'
 import t from 'tap'
-import { headEnd, readPlainHead } from '../../src/http/plain-request.ts'
+import { createHeadReader, headEnd, readPlainHead } from '../../src/http/plain-request.ts'
 
 const from = { remoteAddress: '203.0.113.7' }
 const head = (...lines: string[]) => `${lines.join('\r\n')}\r\n`
@@ -98,4 +100,39 @@ t.test('a head has an end, and is not too long', async (t) => {
   t.equal(headEnd('GET / HTTP/1.1\r\nHost: a\r\n'), -1)
   t.equal(headEnd('GET / HTTP/1.1\nHost: a\n\n'), -1)
   t.equal(headEnd(`GET / HTTP/1.1\r\nHost: ${'a'.repeat(17_000)}\r\n\r\n`), -1)
+})
+
+t.test('a head that is like the one before is read as if it had come alone', async () => {
+  const authorizations = [
+    [],
+    ['Authorization: Bearer lk_pat_a'],
+    ['Authorization: Bearer lk_pat_bb'],
+    ['authorization:Bearer lk_pat_a  '],
+    ['Authorization: Bearer lk_pat_a  '],
+    ['Authorization:  Basic YTpi'],
+    ['Authorization: Bearer a b'],
+    ['Authorization: Bearer '],
+    ['Authorization: Bearer a', 'Authorization: Bearer b'],
+    ['X-Authorization: Bearer a'],
+    ['Authorization: Bearer x:y'],
+  ]
+  const others = [
+    [],
+    ['X-Team: Bearer lk_pat_a'],
+    ['X-Team: a'],
+    ['Expect: 100-continue'],
+    ['Content-Length: 1'],
+  ]
+  const anyHead = fc
+    .tuple(fc.constantFrom(...others), fc.constantFrom(...authorizations), fc.constantFrom(...others))
+    .map(([before, own, after]) =>
+      head('GET /forward-auth HTTP/1.1', 'Host: lk', ...before, ...own, ...after),
+    )
+  fc.assert(
+    fc.property(fc.array(anyHead, { maxLength: 12 }), (heads) => {
+      const readNext = createHeadReader(from)
+      return heads.every((one) => isDeepStrictEqual(readNext(one), readPlainHead(one, from)))
+    }),
+    { numRuns: 5_000 },
+  )
 })

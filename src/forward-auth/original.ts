@@ -63,10 +63,15 @@ function same(...values: readonly (string | string[] | undefined)[]): string | n
   return found
 }
 
+let last: { readonly text: unknown; readonly host: string | null } = { text: undefined, host: null }
+
+/** The same few are asked about again and again. */
 function hostOf(text: string | string[] | undefined): string | null {
-  const host = String(text ?? '').toLowerCase()
-  return hostShape.test(host) ? host.replace(/:(?:80|443)$/, '') : null
+  if (text !== last.text) last = { text, host: readHost(String(text ?? '').toLowerCase()) }
+  return last.host
 }
+
+const readHost = (host: string) => (hostShape.test(host) ? host.replace(/:(?:80|443)$/, '') : null)
 
 const named = (method: string, host: string | null, target: string): Original | null =>
   methodShape.test(method) && target.startsWith('/') ? { method, host, target } : null

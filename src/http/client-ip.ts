@@ -28,10 +28,17 @@ export function isTrusted({ address }: ClientIp, trusted: readonly Range[]): boo
   return address !== null && trusted.some((range) => contains(range, address))
 }
 
-let last: ClientIp = { text: '', address: null }
+const mostKnown = 1_000
+const known = new Map<string, ClientIp>()
 
-/** Requests come over few connections, so this is mostly the address of the one before. */
+/** Requests come over few connections, and clients send more than one. */
 function direct(text: string): ClientIp {
-  if (text !== last.text) last = { text: text.slice(0, 64), address: parseAddress(text) }
-  return last
+  let one = known.get(text)
+  if (one === undefined) {
+    one = { text: text.slice(0, 64), address: parseAddress(text) }
+    if (text.length > 64) return one
+    if (known.size >= mostKnown) known.clear()
+    known.set(text, one)
+  }
+  return one
 }

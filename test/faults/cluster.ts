@@ -19,6 +19,7 @@ import {
   type Tap,
 } from './proxy.ts'
 import type { Order, Report } from './replica.ts'
+import '../helpers/plain-children.ts'
 
 export type Replica = {
   readonly name: string

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
+import './plain-children.ts'
 
 export const cliFile = fileURLToPath(new URL('../../bin/latchkey.js', import.meta.url))
 

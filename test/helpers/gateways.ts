@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
 import { freePort } from './process.ts'
+import './plain-children.ts'
 
 const examples = fileURLToPath(new URL('../../examples/gateways/', import.meta.url))
 const path = `${process.env['PATH']}:/usr/sbin:/usr/local/sbin`

@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
 import { parse } from 'yaml'
 import { type CiIssuer, type Claims, githubClaims } from './ci-issuer.ts'
+import './plain-children.ts'
 
 export type GithubTokens = {
   /** What a job finds in its environment, if it has `id-token: write`. */

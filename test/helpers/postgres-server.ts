@@ -12,6 +12,7 @@ import { dirname, join, resolve } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import pg from 'pg'
+import './plain-children.ts'
 
 export type ServerSettings = Readonly<Record<string, string | number | boolean>>
 

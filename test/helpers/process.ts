@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
 import { fileURLToPath } from 'node:url'
+import './plain-children.ts'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const readyWithinMs = 90_000

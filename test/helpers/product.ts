@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { parseEnv, promisify } from 'node:util'
 import { freePort } from './process.ts'
+import './plain-children.ts'
 
 export const productFolder = fileURLToPath(new URL('../../examples/product/', import.meta.url))
 const typescript = ['--import', import.meta.resolve('tsx')]

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
 import { type LatchkeyProcess, startProcess } from './process.ts'
+import './plain-children.ts'
 
 const fileOf = (path: string) => fileURLToPath(new URL(`../../${path}`, import.meta.url))
 const cliFile = fileOf('bin/latchkey.js')

@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import type { Cli } from './cli.ts'
 import { cliFile } from './cli.ts'
+import './plain-children.ts'
 
 export const hasTerminal = existsSync('/usr/bin/script') && process.platform === 'linux'
 

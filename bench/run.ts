@@ -12,13 +12,13 @@ import { pins, root } from './lib/child.ts'
 import { type Generator, startGenerator } from './lib/generator.ts'
 import type { PairOptions } from './lib/pairs.ts'
 import { type Figure, notMeasured } from './lib/statistics.ts'
-import { openWorld, remember, type World } from './lib/world.ts'
+import { openWorld, remember, type World, warmed } from './lib/world.ts'
 import { memory } from './memory.ts'
 import { missesVsPg } from './misses.ts'
 import { vsBetterAuth, vsOidcProvider } from './peers.ts'
 import { provisionVsFastify } from './provisioning.ts'
 import { revokeCutOff, revokeOn } from './revocation.ts'
-import { warm1MSeconds, warmed } from './warming.ts'
+import { warm1MSeconds } from './warming.ts'
 import { workers2Vs1 } from './workers.ts'
 
 type Goal = { readonly what: string; readonly goal: string }
@@ -190,7 +190,7 @@ async function onWarmReplica(
     'vsBetterAuth',
   ]
   if (!wants(...keys)) return
-  const replica = await world.replica({ env: { LATCHKEY_LOG_LEVEL: 'info' } })
+  const replica = await world.replica({ isCold: true })
   try {
     const ms = await warmed(replica)
     put({ warm1MSeconds: warm1MSeconds(world, ms) })

@@ -25,6 +25,8 @@ export type ReplicaOptions = {
   readonly pinned?: boolean
   /** Another build. */
   readonly main?: string
+  /** Do not wait until it has taken in what the database holds, which takes seconds for a million tokens. */
+  readonly isCold?: boolean
 }
 
 export type World = {
@@ -50,7 +52,7 @@ export async function openWorld(tokens: number): Promise<World> {
   const base = {
     DATABASE_URL: server.url,
     LATCHKEY_SECRET: secret,
-    LATCHKEY_LOG_LEVEL: 'warn',
+    LATCHKEY_LOG_LEVEL: 'info',
     LATCHKEY_DRAIN_SECONDS: '0',
   }
   const replica = ({ env = {}, ...rest }: ReplicaOptions = {}) =>
@@ -82,7 +84,12 @@ export async function openWorld(tokens: number): Promise<World> {
   }
 }
 
-async function startReplica({ env, pinned = true, main = 'dist/main.js' }: ReplicaOptions): Promise<Replica> {
+async function startReplica({
+  env,
+  pinned = true,
+  main = 'dist/main.js',
+  isCold = false,
+}: ReplicaOptions): Promise<Replica> {
   const port = await freePort()
   const child = startChild(main, {
     env: { LATCHKEY_PORT: String(port), ...env },
@@ -93,7 +100,21 @@ async function startReplica({ env, pinned = true, main = 'dist/main.js' }: Repli
   const replica = { child, url, port, stop: () => child.stop() }
   ended.catch(() => {})
   await Promise.race([ended, ready(url)])
+  if (!isCold) await Promise.race([ended, warmed(replica)])
   return replica
+}
+
+const longestWarmMs = 60_000
+
+/** Resolves to how long it took from now until it remembers all live tokens; null: this build does not warm its memory. */
+export async function warmed({ child }: Replica): Promise<number | null> {
+  const start = performance.now()
+  // A build without it says nothing; one with it says so within seconds, whatever there is to load.
+  for (; performance.now() - start < longestWarmMs; await wait(10)) {
+    if (child.output().includes('memory is warm')) return performance.now() - start
+    if (child.output().includes('could not be warmed')) return null
+  }
+  return null
 }
 
 async function ready(url: string): Promise<void> {

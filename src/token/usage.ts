@@ -30,17 +30,19 @@ export type Counts = {
 export type Usage = {
   /** @param at epoch milliseconds @param slot where `counts` has the token; -1: it has not */
   note(verdict: Verdict, question: Question, at: number, agent: string | undefined, slot: number): void
-  /** Writes the oldest of what was gathered, as much as one statement takes. What fails is kept for the next time. */
+  /** Writes the oldest of what was gathered, up to a bound. What fails is kept for the next time. */
   flush(): Promise<void>
   /** Writes all of it, at the end. */
   flushAll(): Promise<void>
 }
 
+/** In one statement: checks wait while it is put together, a millisecond. */
+const chunk = 250
 /**
  * Writing the use of one token costs what answering for a few costs, so a busy replica writes no faster than this for
  * each flush: more tokens than these wait longer, and what waits goes on being counted.
  */
-const chunk = 5_000
+const mostPerFlush = 5_000
 const mostKept = 250_000
 const mostRefusals = 10_000
 
@@ -97,7 +99,11 @@ export function createUsage(db: Db, counts: Counts, now: () => number, mostNumbe
       if (number === unnumbered) noteCircumstances(use, kept(these!), at)
     },
     async flush() {
-      await write()
+      for (let written = 0; written < mostPerFlush; ) {
+        const count = await write()
+        if (count < chunk) return
+        written += count
+      }
     },
     async flushAll() {
       while ((await write()) > 0);

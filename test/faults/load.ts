@@ -1,4 +1,4 @@
-// Ordinary life while trouble is made: workers that provision, check, narrow, disable and revoke on replicas picked at
+// Ordinary life while trouble is made: workers that provision, check, rotate, narrow, disable and revoke on replicas picked at
 // random, and check for longest what was just revoked. Bounded in time; all of it goes into the run's history.
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Replica } from './cluster.ts'
@@ -38,7 +38,8 @@ export function startLoad(
     if (!token) return void (await pause())
     await everywhere(token)
     const fate = random()
-    if (fate < 0.5) await revoke(token)
+    if (fate < 0.4) await revoke(token)
+    else if (fate < 0.55) await rotate(token)
     else if (fate < 0.7) await blink(token)
     else if (fate < 0.8) await run.narrow(pick(replicas), token)
     else living.push(token)
@@ -49,6 +50,15 @@ export function startLoad(
   async function revoke(token: Token): Promise<void> {
     await run.revoke(pick(replicas), token)
     if (revoked.push(token) > kept) revoked.shift()
+  }
+
+  /** What the old secret was is over like a revoked token; the new one lives on. */
+  async function rotate(token: Token): Promise<void> {
+    const heir = await run.rotate(pick(replicas), token)
+    if (!heir) return
+    if (revoked.push(token) > kept) revoked.shift()
+    await everywhere(heir)
+    living.push(heir)
   }
 
   /** Off and on again, with a look between. */

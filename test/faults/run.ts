@@ -38,6 +38,8 @@ export type Run = {
   enable(at: Replica, subject: string): Promise<Answer>
   /** Takes faults:write away. */
   narrow(at: Replica, token: Token): Promise<Answer>
+  /** Without a grace period. null: not answered, or refused. */
+  rotate(at: Replica, token: Token): Promise<Token | null>
   /** Asks until it is remembered: active, and answered twice. */
   warm(at: Replica, token: Token): Promise<void>
   /** Any other call, not recorded. */
@@ -111,10 +113,11 @@ export function createRun(cluster: Cluster, { prefix, timeoutMs = 8_000, lossy =
     method: string,
     path: string,
     body?: unknown,
+    result?: { readonly successor: string },
   ) {
     const operation = history.invoke({ ...what, proc: prefix, replica: at.name })
     const { status, text, ms, error } = await asAdmin(at, method, path, body)
-    if (status === 200) operation.ok()
+    if (status === 200) operation.ok(result)
     else if (status >= 400 && status < 500) {
       operation.fail(status)
       oddities.push(`${what.f} of ${what.token ?? what.subject} at ${at.name}: ${status} ${text}`)
@@ -201,6 +204,13 @@ export function createRun(cluster: Cluster, { prefix, timeoutMs = 8_000, lossy =
         `/api/v1/tokens/${token.id}`,
         { scopes: ['faults:read'] },
       ),
+    async rotate(at, token) {
+      const name = successorOf(token.name)
+      const what = { f: 'rotate' as const, token: token.name }
+      const path = `/api/v1/tokens/${token.id}/rotate`
+      const { status, text } = await change(at, what, 'POST', path, {}, { successor: name })
+      return status === 200 ? { ...token, name, secret: JSON.parse(text).token } : null
+    },
     async warm(at, token) {
       const deadline = performance.now() + 10_000
       for (let active = 0; active < 2; ) {
@@ -222,12 +232,23 @@ export function createRun(cluster: Cluster, { prefix, timeoutMs = 8_000, lossy =
   return run
 }
 
+/** No token is rotated twice here. */
+const successorOf = (name: string) => `${name}+`
+
 async function finalState(sql: Cluster['sql'], prefix: string): Promise<FinalState> {
-  const tokens = await sql<{ token: string; revoked: boolean; disabled: boolean; scopes: string[] }>(
-    `select name as token, revoked_at is not null as revoked, disabled_at is not null as disabled, scopes
+  type Row = { token: string; revoked: boolean; disabled: boolean; scopes: string[]; rotated: boolean }
+  const rows = await sql<Row>(
+    `select name as token, revoked_at is not null as revoked, disabled_at is not null as disabled, scopes,
+       secret_version > 1 as rotated
      from token where name like $1`,
     [`${prefix}-%`],
   )
+  // Latchkey rotates in place: the same row, another secret.
+  const heirs = rows.filter(({ rotated }) => rotated)
+  const tokens = [
+    ...rows,
+    ...heirs.map((row) => ({ ...row, token: successorOf(row.token), predecessor: row.token })),
+  ]
   const subjects = await sql<{ subject: string; disabled: boolean }>(
     `select id as subject, disabled_at is not null as disabled from subject where id like $1`,
     [`${prefix}-%`],

@@ -39,10 +39,10 @@ export type Usage = {
 /** In one statement: checks wait while it is put together, a millisecond. */
 const chunk = 250
 /**
- * Writing the use of one token costs what answering for a few costs, so a busy replica writes no faster than this for
- * each flush: more tokens than these wait longer, and what waits goes on being counted.
+ * Writing the use of one token costs what answering for a few costs, so a busy replica writes no more than this in
+ * each flush: other tokens wait longer, and what waits goes on being counted.
  */
-const mostPerFlush = 5_000
+const mostChunks = 20
 const mostKept = 250_000
 const mostRefusals = 10_000
 
@@ -51,6 +51,7 @@ export function createUsage(db: Db, counts: Counts, now: () => number, mostNumbe
   const uses = new Map<string, Use>()
   const known = createCircumstances(mostNumbered)
   let refusals = new Map<string, Refusal>()
+  let isFlushing = false
 
   /** @returns how many tokens' uses were written */
   async function write(): Promise<number> {
@@ -58,8 +59,6 @@ export function createUsage(db: Db, counts: Counts, now: () => number, mostNumbe
       noteCircumstances(addUses(uses, tokenId, at, count), known.release(circumstances), at)
     }
     const part = firstOf(uses, chunk)
-    const refused = refusals
-    refusals = new Map()
     try {
       if (part.length > 0) await writeUses(db, part)
     } catch (error) {
@@ -71,14 +70,28 @@ export function createUsage(db: Db, counts: Counts, now: () => number, mostNumbe
       }
       throw error
     }
-    if (refused.size > 0) await writeRefusals(db, refused, new Date(now()))
+    await tellRefusals()
     return part.length
+  }
+
+  async function tellRefusals(): Promise<void> {
+    if (refusals.size === 0) return
+    const refused = refusals
+    refusals = new Map()
+    try {
+      await writeRefusals(db, refused, new Date(now()))
+    } catch (error) {
+      for (const refusal of refused.values()) addRefusal(refusals, refusal)
+      throw error
+    }
   }
 
   return {
     note(verdict, question, at, agent, slot) {
       if (!verdict.active) {
-        if (verdict.facts !== null) noteRefusal(refusals, verdict.facts, verdict.code)
+        const { facts, code } = verdict
+        if (facts !== null)
+          addRefusal(refusals, { tokenId: facts.tokenId, subject: facts.subject, code, count: 1 })
         return
       }
       const { tokenId } = verdict.facts
@@ -99,10 +112,12 @@ export function createUsage(db: Db, counts: Counts, now: () => number, mostNumbe
       if (number === unnumbered) noteCircumstances(use, kept(these!), at)
     },
     async flush() {
-      for (let written = 0; written < mostPerFlush; ) {
-        const count = await write()
-        if (count < chunk) return
-        written += count
+      if (isFlushing) return
+      isFlushing = true
+      try {
+        for (let left = mostChunks; left > 0 && (await write()) === chunk; left--);
+      } finally {
+        isFlushing = false
       }
     },
     async flushAll() {
@@ -250,15 +265,11 @@ function hashOf({ clientIp, agent, requiredScopes }: Circumstances): number {
   return hash ^ (hash >>> 16)
 }
 
-function noteRefusal(
-  refusals: Map<string, Refusal>,
-  { tokenId, subject }: { tokenId: string; subject: string },
-  code: RefusalCode,
-) {
-  const key = `${tokenId} ${code}`
-  const refusal = refusals.get(key)
-  if (refusal) refusal.count += 1
-  else if (refusals.size < mostRefusals) refusals.set(key, { tokenId, subject, code, count: 1 })
+function addRefusal(refusals: Map<string, Refusal>, one: Refusal) {
+  const key = `${one.tokenId} ${one.code}`
+  const known = refusals.get(key)
+  if (known) known.count += one.count
+  else if (refusals.size < mostRefusals) refusals.set(key, { ...one })
 }
 
 /** One statement, and one JSON text: as arrays of columns the same takes the driver five times as long. */

@@ -105,3 +105,36 @@ function after(before: Written | undefined, at: number, { clientIp, agent, scope
     count: (before?.count ?? 0) + 1,
   }
 }
+
+t.test('what cannot be written is kept, refusals too', async (t) => {
+  const { db, close } = await freshPglite()
+  t.teardown(close)
+  await sql`insert into subject (id, created_at) values ('ci', now())`.execute(db)
+  const [id] = tokenIds
+  await sql`insert into token (id, type, name, subject, audience, scopes, ip_ranges, metadata, hint, created_at, created_by)
+    values (${id}, 'personal', 'ci', 'ci', '{}', '{}', '{}', '{}', '', now(), 'test')`.execute(db)
+  const usage = createUsage(db, createFactStore({ capacity: 1 }), () => now)
+  const facts = factsOf(id!)
+  const question = {
+    asker: { kind: 'unregistered' as const },
+    clientIp: null,
+    requiredScopes: ['a:read'],
+    team: null,
+  }
+  const refused = { active: false as const, code: 'expired' as const, facts, missingScopes: [] }
+  const noteBoth = () => {
+    usage.note({ active: true, facts }, question, now, undefined, -1)
+    usage.note(refused, question, now, undefined, -1)
+  }
+  for (const table of ['token_usage', 'audit_event']) {
+    noteBoth()
+    await sql`alter table ${sql.table(table)} rename to away`.execute(db)
+    await t.rejects(usage.flush())
+    await sql`alter table away rename to ${sql.table(table)}`.execute(db)
+  }
+  await usage.flush()
+  const { rows: uses } = await sql<{ n: number }>`select use_count::int as n from token_usage`.execute(db)
+  const { rows: events } = await sql<{ n: number }>`
+    select sum((detail->>'count')::int)::int as n from audit_event where action = 'token.refused'`.execute(db)
+  t.same([uses, events], [[{ n: 2 }], [{ n: 2 }]])
+})

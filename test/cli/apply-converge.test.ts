@@ -14,8 +14,8 @@ import {
   secretsWork,
   stepsFor,
 } from '../helpers/apply.ts'
+import { answers, loses, type Moment, putInFront } from '../helpers/bad-moments.ts'
 import { cliFile } from '../helpers/cli.ts'
-import { answers, loses, type Moment, putInFront } from '../helpers/front.ts'
 import { startLatchkey } from '../helpers/latchkey.ts'
 
 t.test('a run that ends in the middle', async (whole) => {

@@ -65,7 +65,7 @@ export function createUsage(db: Db, counts: Counts, now: () => number, mostNumbe
       // What came since is newer, and goes on being counted from here.
       for (const [id, use] of part) {
         const newer = uses.get(id)
-        if (newer) addBefore(newer, use)
+        if (newer) addTo(newer, use)
         else uses.set(id, use)
       }
       throw error
@@ -149,11 +149,14 @@ function addUses(uses: Map<string, Use>, id: string, at: number, count: number):
   return use
 }
 
-function addBefore(newer: Use, use: Use): void {
-  newer.count += use.count
-  newer.address ??= use.address
-  newer.agent ??= use.agent
-  if (use.scopes) newer.scopes = new Set([...use.scopes, ...(newer.scopes ?? [])])
+function addTo(use: Use, other: Use): void {
+  use.count += other.count
+  noteCircumstances(use, { clientIp: other.address, agent: undefined, requiredScopes: [] }, other.addressAt)
+  noteCircumstances(
+    use,
+    { clientIp: null, agent: other.agent, requiredScopes: [...(other.scopes ?? [])] },
+    other.agentAt,
+  )
 }
 
 /** @param at not before these; what outlived its record may come after what was put down since */

@@ -65,7 +65,6 @@ function measure(size: number): void {
     ['control: reading the words of a key, ns', each(some, (one) => words(one))],
     ['control: one random read of 64 bytes each, ns', oneRead(size, some)],
     ['find, ns', each(some, (one) => store.find(one))],
-    ['find + 3 fields policy asks first, ns', each(some, (one) => judged(store, one))],
     ['find + read, ns', each(some, (one) => store.read(store.find(one)).createdAt)],
     ['find of an unknown key, ns', missing(store, size, some.length)],
     ['keyOf(secret), ns', each(secrets(some.length), (one) => keyOf(one)[0]!)],
@@ -97,7 +96,6 @@ function weigh(size: number): { bytes: number; gc: number } {
 function rehearse(): void {
   const store = createFactStore({ capacity: 20_000 })
   fill(store, -300_000, 30_000)
-  for (let i = 0; i < 30_000; i++) judged(store, key(i))
   for (let i = 0; i < 30_000; i++) if (store.find(key(i)) >= 0) store.read(store.find(key(i)))
   for (let i = 0; i < 30_000; i++) store.delete(key(i))
 }
@@ -116,12 +114,6 @@ function fill(store: FactStore, from: number, to: number): { each: number; longe
     if (took > longest) longest = took
   }
   return { each: (spent * 1e6) / (to - from), longest }
-}
-
-function judged(store: FactStore, one: Key): number {
-  const slot = store.find(one)
-  if (slot < 0) return 0
-  return (store.state(slot) === 'active' ? 1 : 0) + (store.expireAt(slot) ?? 0) + store.scopes(slot).length
 }
 
 function inMap(size: number, some: readonly Key[]): string {

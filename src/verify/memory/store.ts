@@ -2,7 +2,7 @@
 // looked for making room. Plain data: no clock, no lease, no SQL. Whether memory may be believed is the lease's
 // business, what may enter it the fill fence's, and what the facts mean policy's.
 
-import type { Facts, TokenType } from '../../policy/facts.ts'
+import type { Facts } from '../../policy/facts.ts'
 import { Clock } from './clock.ts'
 import { Interned } from './interned.ts'
 import { assertTime, hashTokenId, Records } from './records.ts'
@@ -16,7 +16,6 @@ export type Key = Int32Array
 type Grant = {
   readonly audience: readonly string[]
   readonly scopes: readonly string[]
-  readonly scope: string
 }
 type Origin = { readonly team: string | null; readonly ranges: readonly string[] }
 
@@ -35,22 +34,8 @@ export type Uses = {
 export type FactStore = {
   /** The slot of this key, or -1. Counts as a use. */
   find(key: Key): number
+  /** Its three lists are frozen and shared by equal tokens: the same object, so work on it can be kept per object. */
   read(slot: number): Facts
-  tokenId(slot: number): string
-  type(slot: number): TokenType
-  subject(slot: number): string
-  team(slot: number): string | null
-  /** The three lists are frozen and shared by equal tokens: the same object, so work on it can be kept per object. */
-  audience(slot: number): readonly string[]
-  scopes(slot: number): readonly string[]
-  ranges(slot: number): readonly string[]
-  /** The scopes joined by spaces, ready to send. */
-  scope(slot: number): string
-  createdAt(slot: number): number
-  expireAt(slot: number): number | null
-  endsAt(slot: number): number | null
-  endsVersion(slot: number): number | null
-  state(slot: number): Facts['state']
   /**
    * @param at epoch milliseconds
    * @param circumstances 32 bits that stand for them; 0: none, and those put down before stay
@@ -202,19 +187,6 @@ export function createFactStore({ capacity }: { capacity: number }): FactStore {
       endsVersion: records.endsVersion(slot),
       state: records.state(slot),
     }),
-    tokenId: (slot) => records.tokenId(slot),
-    type: (slot) => records.type(slot),
-    subject: (slot) => records.subject(slot),
-    team: (slot) => origin(slot).team,
-    audience: (slot) => grant(slot).audience,
-    scopes: (slot) => grant(slot).scopes,
-    ranges: (slot) => origin(slot).ranges,
-    scope: (slot) => grant(slot).scope,
-    createdAt: (slot) => records.createdAt(slot),
-    expireAt: (slot) => records.expireAt(slot),
-    endsAt: (slot) => records.endsAt(slot),
-    endsVersion: (slot) => records.endsVersion(slot),
-    state: (slot) => records.state(slot),
     countUse(slot, at, circumstances) {
       lastUse = at
       if (records.uses(slot) === 0) used.push(slot)
@@ -317,7 +289,7 @@ function listKey(list: readonly string[]): string {
 }
 
 function makeGrant({ audience, scopes }: Facts): Grant {
-  return { audience: frozen(audience), scopes: frozen(scopes), scope: scopes.join(' ') }
+  return { audience: frozen(audience), scopes: frozen(scopes) }
 }
 
 function makeOrigin({ team, ranges }: Facts): Origin {

@@ -1,5 +1,6 @@
 // The long run of the fault scenarios: `npm run faults -- --rounds 50 [--only F06,F12]`. Prints what was tried, and what
-// the numbers exclude; ends with 1 when a promise was broken or a saboteur got away.
+// the numbers exclude; ends with 1 when a promise was broken or a saboteur got away. Groups go on side by side, each with
+// servers of its own: they mostly wait.
 import { parseArgs } from 'node:util'
 import type { Sabotage } from '../src/verify/replicas.ts'
 import {
@@ -10,7 +11,7 @@ import {
   Skipped,
   startHarness,
 } from '../test/faults/harness.ts'
-import { scenarios, traps } from '../test/faults/scenarios.ts'
+import { groups, traps } from '../test/faults/scenarios.ts'
 
 const { values } = parseArgs({
   options: { rounds: { type: 'string', default: '5' }, only: { type: 'string' } },
@@ -21,27 +22,42 @@ const only = values.only?.split(',')
 const wanted = (id: string) => only === undefined || only.includes(id)
 
 let broken = 0
-const harness = await startHarness()
-try {
-  for (const scenario of scenarios) if (wanted(scenario.id)) await runOne(harness, scenario)
-  if (only === undefined || only.includes('saboteurs')) {
-    for (const [sabotage, scenario] of Object.entries(traps))
-      await catchOne(harness, sabotage as Sabotage, scenario)
-  }
-} finally {
-  await harness.close()
-}
+await Promise.all([
+  ...Object.values(groups).map(async (scenarios) => {
+    const chosen = scenarios.filter(({ id }) => wanted(id))
+    if (chosen.length === 0) return
+    await withHarness(async (harness) => {
+      for (const scenario of chosen) await runOne(harness, scenario)
+    })
+  }),
+  wanted('saboteurs') &&
+    withHarness(async (harness) => {
+      for (const [sabotage, scenario] of Object.entries(traps))
+        await catchOne(harness, sabotage as Sabotage, scenario)
+    }),
+])
 console.log(broken === 0 ? '\nEverything held.' : `\n${broken} scenarios are BROKEN.`)
 process.exitCode = broken === 0 ? 0 : 1
 
-async function runOne(harness: Harness, scenario: Scenario): Promise<void> {
-  console.log(`\n${scenario.id}  ${scenario.title}`)
+async function withHarness(work: (harness: Harness) => Promise<void>): Promise<void> {
+  const harness = await startHarness()
   try {
-    print(await scenario.run(harness, { rounds }))
+    await work(harness)
+  } finally {
+    await harness.close()
+  }
+}
+
+async function runOne(harness: Harness, scenario: Scenario): Promise<void> {
+  const title = `\n${scenario.id}  ${scenario.title}`
+  try {
+    const outcome = await scenario.run(harness, { rounds })
+    console.log(title)
+    print(outcome)
   } catch (error) {
-    if (error instanceof Skipped) return console.log(`  skipped: ${error.message}`)
+    if (error instanceof Skipped) return console.log(`${title}\n  skipped: ${error.message}`)
     broken += 1
-    console.log(`  BROKEN: ${(error as Error).stack}`)
+    console.log(`${title}\n  BROKEN: ${(error as Error).stack}`)
   }
 }
 

@@ -22,10 +22,9 @@ const changeMs = 5_000
 
 /** @throws Error saying what to change when the server must not be used */
 export async function openPostgres(url: string): Promise<Store> {
-  const general = pool(url, 8, changeMs, 0, patientMs)
-  // Kept open, so that a revoke and a check find a connection even when the server has none to give any more.
-  const changes = pool(url, 3, changeMs, 1)
-  const checks = pool(url, 2, checkMs, 1)
+  const general = pool(url, 8, changeMs, patientMs)
+  const changes = pool(url, 3, changeMs)
+  const checks = pool(url, 2, checkMs)
   const pools = [general, changes, checks]
   const close = async () => void (await Promise.all(pools.map((one) => one.end())))
   let failover: Store['failover']
@@ -33,7 +32,7 @@ export async function openPostgres(url: string): Promise<Store> {
     await refuseUnsafe(general)
     await refusePooler(general)
     failover = await failoverOf(general)
-    await Promise.all([changes, checks].map((one) => one.query('select 1')))
+    await Promise.all([changes, checks].map(keepFull))
   } catch (error) {
     await close()
     throw error
@@ -69,12 +68,29 @@ function preparedRead(pool: pg.Pool): PreparedRead {
   }
 }
 
-function pool(url: string, max: number, deadlineMs: number, min = 0, waitMs = connectMs): pg.Pool {
+/**
+ * Has all connections of a pool open, and again when one has ended: a revoke and a check find one even when the server
+ * has none to give any more. Rejects when they cannot be opened now.
+ */
+async function keepFull(pool: pg.Pool): Promise<void> {
+  pool.options.min = pool.options.max
+  const fill = async () => {
+    const opened = await Promise.allSettled(Array.from({ length: pool.options.max }, () => pool.connect()))
+    for (const one of opened) if (one.status === 'fulfilled') one.value.release()
+    for (const one of opened) if (one.status === 'rejected') throw one.reason
+  }
+  await fill()
+  pool.on('remove', () => {
+    // Whoever needs it next, tries again.
+    if (!pool.ending) fill().catch(() => {})
+  })
+}
+
+function pool(url: string, max: number, deadlineMs: number, waitMs = connectMs): pg.Pool {
   const one = new pg.Pool({
     Client: PreparingClient,
     connectionString: url,
     max,
-    min,
     connectionTimeoutMillis: waitMs,
     query_timeout: deadlineMs,
     statement_timeout: deadlineMs,
@@ -83,6 +99,8 @@ function pool(url: string, max: number, deadlineMs: number, min = 0, waitMs = co
     maxLifetimeSeconds: 60,
     application_name: 'latchkey',
     keepAlive: true,
+    // See transact.ts.
+    pipeline: true,
   })
   // An idle connection that breaks is replaced; without a listener its error would end the process.
   one.on('error', () => {})

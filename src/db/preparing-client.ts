@@ -20,10 +20,11 @@ export class PreparingClient extends pg.Client {
     if (name === null) return super.query.apply(this, args as never)
     return super.query({ name, text, values }).catch(async (error: { code?: string }) => {
       if (error.code !== planIsStale) throw error
-      // The table has got another column meanwhile (`select *`): an upgrade of another replica. Within a transaction,
-      // which has failed by that, this fails too, and whoever began it tries again.
+      // The table has got another column meanwhile (`select *`): an upgrade of another replica.
       names.set(text, null)
-      return super.query(text, values).catch(() => Promise.reject(error))
+      // A transaction has failed by that; whoever began it tries again.
+      if (this.getTransactionStatus() !== 'I') throw error
+      return super.query(text, values)
     })
   }
 

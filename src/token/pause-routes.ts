@@ -7,7 +7,7 @@ import type { App } from '../http/server.ts'
 import { acknowledged, preferred } from './acknowledge.ts'
 import { viewOf } from './model.ts'
 import { disableToken, enableToken } from './pause.ts'
-import { lockToken, tokenById } from './queries.ts'
+import { tokenById } from './queries.ts'
 import { Id, PausedSchema } from './schemas.ts'
 import { visible } from './visible.ts'
 
@@ -70,9 +70,9 @@ async function pause(
   const wish = preferred(request)
   const row = await write(
     request,
-    async (trx, invalidate) => {
+    async (trx, invalidate, target) => {
       const caller = tokenPrincipal(request)
-      const before = visible(await lockToken(trx, id), caller)
+      const before = visible(target, caller)
       await change(trx, before, caller, actorOf(request), new Date(now()))
       // Also when it was so before: whoever is answered may rely on it everywhere.
       invalidate({ kind: 'token', id })

@@ -180,7 +180,7 @@ export async function updateToken(
   return numUpdatedRows === 1n
 }
 
-/** @returns whether this call revoked it; false when it was revoked before */
+/** @returns false: it was revoked before */
 export async function markRevoked(trx: Trx, id: string, by: string, now: Date): Promise<boolean> {
   const { numUpdatedRows } = await trx
     .updateTable('token')

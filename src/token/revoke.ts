@@ -15,8 +15,8 @@ export async function revokeToken(
 ): Promise<boolean> {
   // Also when it was revoked before: whoever is answered "revoked" may rely on it being so everywhere.
   invalidate({ kind: 'token', id: row.id })
-  if (!(await markRevoked(trx, row.id, actor.name, now))) return false
-  await record(trx, revoked(row), actor, now)
+  if (row.revoked_at !== null) return false
+  await Promise.all([markRevoked(trx, row.id, actor.name, now), record(trx, revoked(row), actor, now)])
   return true
 }
 

@@ -12,7 +12,7 @@ import { acknowledged, preferred } from './acknowledge.ts'
 import { viewOf } from './model.ts'
 import { once } from './once.ts'
 import type { Mint } from './provision.ts'
-import { lockToken, type TokenRow, tokenById } from './queries.ts'
+import { type TokenRow, tokenById } from './queries.ts'
 import { type Retries, RetryHeaders, refuseReplay } from './retries.ts'
 import { rotate } from './rotate.ts'
 import { Id, RotateBody, RotatedSchema } from './schemas.ts'
@@ -90,11 +90,11 @@ async function rotateOne(
   const retry = retries.of(request)
   const { answer, replayed } = await write(
     request,
-    (trx, invalidate) => {
+    (trx, invalidate, target) => {
       const caller = tokenPrincipal(request)
       const at = new Date(now())
       const make = async () => {
-        const row = visible(await lockToken(trx, id), caller)
+        const row = visible(target, caller)
         invalidate({ kind: 'token', id })
         if (row.id === caller.facts.tokenId) await refuseReplaced(trx, row, request, mint)
         const body = request.body as RotateBody

@@ -17,7 +17,7 @@ import { narrow } from './narrow.ts'
 import { once } from './once.ts'
 import { pauseRoutes } from './pause-routes.ts'
 import { type Mint, provision } from './provision.ts'
-import { listTokens, lockToken, tokenById, usageOf } from './queries.ts'
+import { listTokens, tokenById, usageOf } from './queries.ts'
 import { createRetries, RetryHeaders, refuseReplay } from './retries.ts'
 import { revokeToken } from './revoke.ts'
 import { rotateRoutes } from './rotate-routes.ts'
@@ -244,8 +244,8 @@ export function tokenRoutes(app: App, dependencies: TokenDependencies): void {
       const { id } = request.params
       const after = await write(
         request,
-        async (trx, invalidate) => {
-          const row = visible(await lockToken(trx, id), tokenPrincipal(request))
+        async (trx, invalidate, target) => {
+          const row = visible(target, tokenPrincipal(request))
           const expected = request.headers['if-match']
           if (expected !== undefined && !matches(expected, row)) {
             throw new Problem('precondition-failed', 'The token has changed since it was read.')
@@ -284,8 +284,8 @@ export function tokenRoutes(app: App, dependencies: TokenDependencies): void {
     const wish = preferred(request)
     const { first, at } = await write(
       request,
-      async (trx, invalidate) => {
-        const before = visible(await lockToken(trx, id), tokenPrincipal(request))
+      async (trx, invalidate, target) => {
+        const before = visible(target, tokenPrincipal(request))
         const at = now()
         const first = await revokeToken(trx, before, actorOf(request), invalidate, at)
         return { first, at: first ? at : before.revoked_at! }

@@ -2,7 +2,8 @@
 // every other replica, before the change is acknowledged.
 import type { Change, Invalidation } from '../db/change.ts'
 import { planIsStale } from '../db/preparing-client.ts'
-import type { Db } from '../db/tables.ts'
+import type { Db, Trx } from '../db/tables.ts'
+import { transactOn } from '../db/transact.ts'
 import { type Announced, FormerServer, type Replicas } from './replicas.ts'
 
 export type ChangeDependencies = {
@@ -18,22 +19,23 @@ const again = new Set(['40001', '40P01', planIsStale])
 const mostTries = 4
 
 export function createChange({ db, replicas, forget }: ChangeDependencies): Change {
+  const transact = transactOn(db)
   return async (work, acknowledge = 'effective') => {
     let silent = false
     for (let tries = 1; ; tries++) {
       const touched: Invalidation[] = []
       let announced: Announced | null = null
       try {
-        const value = await db.transaction().execute(async (trx) => {
+        const announce = async (trx: Trx) => {
+          if (!replicas || touched.length === 0) return
+          announced = await replicas
+            .announce(trx, touched, silent)
+            .catch((error) => Promise.reject(new CannotAnnounce(error)))
+        }
+        const value = await transact(async (trx) => {
           await replicas?.admit(trx)
-          const done = await work(trx, (what) => touched.push(what))
-          if (replicas && touched.length > 0) {
-            announced = await replicas
-              .announce(trx, touched, silent)
-              .catch((error) => Promise.reject(new CannotAnnounce(error)))
-          }
-          return done
-        })
+          return work(trx, (what) => touched.push(what))
+        }, announce)
         forget(touched)
         if (replicas && announced) {
           const settled = replicas.settled(announced)

@@ -1,6 +1,6 @@
 // Makes plain JavaScript of src and replica.ts as they are now: a replica then starts in a second of its own, where
 // tsx takes three, and nobody's half-finished edit gets between two starts of one run. Types are not checked here.
-import { mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import ts from 'typescript'
@@ -17,7 +17,8 @@ const compilerOptions: ts.CompilerOptions = {
 }
 
 export async function buildReplica(): Promise<Build> {
-  const folder = join(root, '.tap', `faults-${process.pid}`)
+  await mkdir(join(root, '.tap'), { recursive: true })
+  const folder = await mkdtemp(join(root, '.tap', 'faults-'))
   const listed = await readdir(join(root, 'src'), { recursive: true })
   const files = [...listed.filter((name) => name.endsWith('.ts')).map((name) => join('src', name))]
   for (const file of [...files, 'test/faults/replica.ts']) {

@@ -1,4 +1,4 @@
-// All fault scenarios, in the order in which they are run, and which of them is the trap of which saboteur.
+// All fault scenarios, by what is harmed and in the order in which they are run, and which of them is the trap of which saboteur.
 import type { Sabotage } from '../../src/verify/replicas.ts'
 import {
   crowdedServer,
@@ -14,7 +14,8 @@ import { deafness, lateEcho, lostChannel, partitions } from './listening.ts'
 import { coldHerd, crashLoop, flood, ghosts, graceful, jumpingClock, killedReplicas } from './processes.ts'
 import { frozenReplica, lapsedRead, overtakenRead } from './reading.ts'
 
-export const hearing: readonly Scenario[] = [
+/** What a replica hears and reads. */
+const hearing: readonly Scenario[] = [
   deafness,
   lateEcho,
   lostChannel,
@@ -25,17 +26,14 @@ export const hearing: readonly Scenario[] = [
   lapsedRead,
 ]
 
-export const servers: readonly Scenario[] = [
-  killedServer,
-  stoppedServer,
-  frozenServer,
-  deafQueries,
-  crowdedServer,
-]
+/** PostgreSQL itself. */
+const servers: readonly Scenario[] = [killedServer, stoppedServer, frozenServer, deafQueries, crowdedServer]
 
-export const failovers: readonly Scenario[] = [refusedStandby, refusedPooler, syncFailover, asyncFailover]
+/** A second server between or beside. */
+const failovers: readonly Scenario[] = [refusedStandby, refusedPooler, syncFailover, asyncFailover]
 
-export const processes: readonly Scenario[] = [
+/** The replicas themselves. */
+const processes: readonly Scenario[] = [
   killedReplicas,
   crashLoop,
   ghosts,
@@ -45,7 +43,7 @@ export const processes: readonly Scenario[] = [
   jumpingClock,
 ]
 
-export const scenarios: readonly Scenario[] = [...hearing, ...servers, ...failovers, ...processes]
+export const groups = { hearing, servers, failovers, processes }
 
 export const traps: Readonly<Record<Sabotage, Scenario>> = {
   'no-barrier': deafness,

@@ -97,7 +97,7 @@ export async function startLatchkey(
 }
 
 /** @param address of a database that the test sees to itself, as when it stands behind a proxy */
-async function freshStore(t: Test, engine: Engine, address: string | undefined): Promise<Store> {
+export async function freshStore(t: Test, engine: Engine, address: string | undefined): Promise<Store> {
   // 'postgres' for both: an in-memory store has no directory to keep a secret and an admin token in.
   if (engine === 'pglite') return { ...(await freshPglite()), engine: 'postgres' }
   if (address !== undefined) return openPostgres(address)

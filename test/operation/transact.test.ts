@@ -1,0 +1,75 @@
+// Transactions whose statements leave before the answer to the one before: in order, and all or nothing as ever.
+import { sql } from 'kysely'
+import t from 'tap'
+import type { Trx } from '../../src/db/tables.ts'
+import { transactOn } from '../../src/db/transact.ts'
+import { engines, freshStore } from '../helpers/latchkey.ts'
+
+for (const engine of engines) {
+  t.test(engine, async (t) => {
+    const { db, changes, close } = await freshStore(t, engine, undefined)
+    t.teardown(close)
+    const transact = transactOn(changes)
+    const nothing = async () => {}
+    const insert = (trx: Trx, id: string) =>
+      trx
+        .insertInto('subject')
+        .values({ id, disabled_at: null, scope_cap: null, created_at: new Date() })
+        .execute()
+    const there = async (...ids: string[]) => {
+      const rows = await db.selectFrom('subject').select('id').where('id', 'in', ids).orderBy('id').execute()
+      return rows.map(({ id }) => id)
+    }
+    const fails = (trx: Trx) => sql`select 1 / ${0}::int`.execute(trx)
+
+    t.test(
+      'statements are done in the order in which they are asked for, built or written out',
+      async (t) => {
+        const seen = await transact(async (trx) => {
+          const count = () =>
+            sql<{ n: number }>`select count(*)::int as n from subject where id like 'in order %'`
+          const asked = [count().execute(trx), insert(trx, 'in order 1'), count().execute(trx)]
+          const more = [insert(trx, 'in order 2'), count().execute(trx)]
+          const answers = await Promise.all([...asked, ...more])
+          return answers.flatMap((answer) => ('rows' in answer ? [(answer.rows[0] as { n: number }).n] : []))
+        }, nothing)
+        t.same(seen, [0, 1, 2])
+        t.same(await there('in order 1', 'in order 2'), ['in order 1', 'in order 2'])
+      },
+    )
+
+    t.test('if one of several fails, none is kept, also of those that were asked for after it', async (t) => {
+      const failed = transact(
+        (trx) => Promise.all([insert(trx, 'before'), fails(trx), insert(trx, 'after')]),
+        nothing,
+      )
+      await t.rejects(failed, { code: '22012' }, 'and it is the first failure that is told')
+      t.same(await there('before', 'after'), [])
+    })
+
+    t.test('if the work fails, what it has asked for and not waited for is not kept', async (t) => {
+      const failed = transact(async (trx) => {
+        insert(trx, 'not waited for').catch(() => {})
+        throw new Error('refused')
+      }, nothing)
+      await t.rejects(failed, { message: 'refused' })
+      t.same(await there('not waited for'), [])
+    })
+
+    t.test('if the last statement fails, nothing is committed', async (t) => {
+      const failed = transact((trx) => insert(trx, 'without its last'), fails)
+      await t.rejects(failed, { code: '22012' })
+      t.same(await there('without its last'), [])
+    })
+
+    t.test('what is over takes no more statements, and the connection serves the next', async (t) => {
+      let kept: Trx | undefined
+      await transact(async (trx) => {
+        kept = trx
+      }, nothing)
+      await t.rejects(insert(kept!, 'too late'), { message: 'The transaction is over' })
+      for (let i = 0; i < 4; i++) await transact((trx) => insert(trx, `next ${i}`), nothing)
+      t.same(await there('too late', 'next 0', 'next 3'), ['next 0', 'next 3'])
+    })
+  })
+}

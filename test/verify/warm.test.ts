@@ -1,6 +1,7 @@
 // What a replica warms its memory with is what a read of each secret would have said: every column, every kind of end.
 
 import { sql } from 'kysely'
+import pg from 'pg'
 import t from 'tap'
 import { openPostgres } from '../../src/db/postgres.ts'
 import { serverIdentity } from '../../src/db/preparing-client.ts'
@@ -70,4 +71,48 @@ t.test('warming up says of each secret what reading it would', async (t) => {
     [...warmed].sort(([a], [b]) => (a < b ? -1 : 1)),
     [...read].sort(([a], [b]) => (a < b ? -1 : 1)),
   )
+})
+
+t.test('warming up loads each token once, however many pages they are cut into', async (t) => {
+  const { url, drop } = await freshPostgresUrl()
+  t.teardown(drop)
+  const latchkey = await startLatchkey(t, 'postgres', { DATABASE_URL: url })
+  await registerPosts(latchkey)
+  await provision(latchkey, { subject: 'many' })
+  const store = await openPostgres(url)
+  t.teardown(store.close)
+  const many = 45_000
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  t.teardown(() => client.end())
+  await client.query('set session_replication_role = replica')
+  // In no order, so that every block of the table has ids from everywhere.
+  await client.query(
+    `insert into token (id, type, name, subject, team, audience, scopes, ip_ranges, metadata, hint, created_at, created_by)
+     select 'tok_' || lpad(translate(md5(i::text), 'abcdef', '012345'), 26, '0'), 'personal', 'one', 'many', null, '{}',
+       '{posts:read}', '{}', '{}', '', now(), 'test' from generate_series(1, $1::int) i on conflict do nothing`,
+    [many],
+  )
+  await client.query(
+    `insert into token_secret (digest, key_id, token_id, version, created_at)
+     select sha256(id::bytea), (select id from digest_key), id, 1, now() from token where name = 'one'`,
+  )
+  const { rows } = await sql<{ server: string; key_id: string }>`
+    select ${sql.raw(serverIdentity)} as server, id as key_id from digest_key`.execute(store.db)
+  const warmed = new Set<string>()
+  let reserved = 0
+  const loaded = await warmUp({
+    db: store.db,
+    server: () => rows[0]!.server,
+    keyId: rows[0]!.key_id,
+    capacity: 1_000_000,
+    mark: () => 0,
+    reserve: (tokens) => {
+      reserved = tokens
+    },
+    remember: (_digest, { tokenId }) => void warmed.add(tokenId),
+  })
+  t.ok(loaded > many, `${loaded}`)
+  t.equal(warmed.size, loaded)
+  t.ok(reserved > many / 2 && reserved < many * 2, `${reserved} were expected`)
 })

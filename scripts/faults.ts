@@ -1,5 +1,5 @@
 // The long run of the fault scenarios: `npm run faults -- --rounds 50 [--only F06,F12]`. Prints what was tried, and what
-// the numbers exclude; ends with 1 when a promise was broken or a saboteur got away. Groups go on side by side, each with
+// the numbers exclude; ends with 1 when a promise was broken or a saboteur got away. Two groups go on side by side, each with
 // servers of its own: they mostly wait.
 import { parseArgs } from 'node:util'
 import type { Sabotage } from '../src/verify/replicas.ts'
@@ -22,29 +22,32 @@ const only = values.only?.split(',')
 const wanted = (id: string) => only === undefined || only.includes(id)
 
 let broken = 0
-await Promise.all([
-  ...Object.values(groups).map(async (scenarios) => {
-    const chosen = scenarios.filter(({ id }) => wanted(id))
-    if (chosen.length === 0) return
-    await withHarness(async (harness) => {
-      for (const scenario of chosen) await runOne(harness, scenario)
-    })
-  }),
-  wanted('saboteurs') &&
-    withHarness(async (harness) => {
-      for (const [sabotage, scenario] of Object.entries(traps))
-        await catchOne(harness, sabotage as Sabotage, scenario)
-    }),
-])
+type Task = (harness: Harness) => Promise<void>
+const sabotages = Object.entries(traps) as [Sabotage, Scenario][]
+const piles: Task[][] = [
+  ...Object.values(groups).map((scenarios) =>
+    scenarios.filter(({ id }) => wanted(id)).map((one) => (harness: Harness) => runOne(harness, one)),
+  ),
+  wanted('saboteurs')
+    ? sabotages.map(
+        ([sabotage, trap]) =>
+          (harness: Harness) =>
+            catchOne(harness, sabotage, trap),
+      )
+    : [],
+].filter((tasks) => tasks.length > 0)
+await Promise.all([oneByOne(), oneByOne()])
 console.log(broken === 0 ? '\nEverything held.' : `\n${broken} scenarios are BROKEN.`)
 process.exitCode = broken === 0 ? 0 : 1
 
-async function withHarness(work: (harness: Harness) => Promise<void>): Promise<void> {
-  const harness = await startHarness()
-  try {
-    await work(harness)
-  } finally {
-    await harness.close()
+async function oneByOne(): Promise<void> {
+  for (let tasks = piles.shift(); tasks; tasks = piles.shift()) {
+    const harness = await startHarness()
+    try {
+      for (const task of tasks) await task(harness)
+    } finally {
+      await harness.close()
+    }
   }
 }
 

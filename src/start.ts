@@ -1,9 +1,6 @@
 // Brings a Latchkey up from its configuration: store → schema → keys → rooms → listening; and down again in the
 // reverse order. main.ts does it for a process, tests do it in one.
 
-import { once } from 'node:events'
-import type { AddressInfo } from 'node:net'
-import { createServer as createProbe } from 'node:net'
 import { buildApp } from './app.ts'
 import { makeAdminToken } from './bootstrap.ts'
 import { createLive } from './catalog/live.ts'
@@ -12,6 +9,7 @@ import type { Invalidation } from './db/change.ts'
 import { migrate } from './db/migrate.ts'
 import { answers, openStore, type Store } from './db/open.ts'
 import { embeddedSecret, writeAdminToken } from './embedded-files.ts'
+import { freePort } from './free-port.ts'
 import type { App } from './http/server.ts'
 import { createCredentials } from './identity/credentials.ts'
 import { declareOwnScopes } from './identity/declare-scopes.ts'
@@ -201,14 +199,4 @@ async function bringUp(
       await down()
     },
   }
-}
-
-/** Known before listening, because the issuer's default names it. */
-export async function freePort(host: string): Promise<number> {
-  const probe = createProbe().listen(0, host)
-  await once(probe, 'listening')
-  const { port } = probe.address() as AddressInfo
-  probe.close()
-  await once(probe, 'close')
-  return port
 }

@@ -2,8 +2,8 @@
 // starts anew what dies, and passes a stop on.
 import cluster, { type Worker } from 'node:cluster'
 import type { Config } from './config.ts'
+import { freePort } from './free-port.ts'
 import type { Logger } from './observe/logger.ts'
-import { freePort } from './start.ts'
 
 const pauseMs = 1_000
 

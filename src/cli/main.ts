@@ -17,7 +17,7 @@ for (const stream of [process.stdout, process.stderr])
 
 try {
   refuseSecretArguments(args)
-  const program = createProgram()
+  const program = await createProgram(args[0])
   if (args.length === 0) program.outputHelp()
   else await program.parseAsync(args, { from: 'user' })
 } catch (error) {

@@ -42,7 +42,7 @@ const ways: Record<string, (words: string, count: number, file: string) => strin
 }
 
 t.test('every command and option of the tree is offered where it belongs', async (t) => {
-  const places = placesOf(createProgram())
+  const places = placesOf(await createProgram())
   const list = places.find(({ path }) => path === 'latchkey token list')!
   t.ok(list.words.some(({ word }) => word === '--status'))
   t.same(list.choices.find(({ option }) => option === '--status')!.values.length, 5)

@@ -9,7 +9,7 @@ import { createProgram } from '../../src/cli/program.ts'
 import { createCli } from '../helpers/cli.ts'
 
 const folder = fileURLToPath(new URL('help', import.meta.url))
-const program = createProgram()
+const program = await createProgram()
 
 /** As the terminal shows it, with what stands after the options. */
 function helpOf(command: Command): string {

@@ -1,8 +1,8 @@
 // A Latchkey as a process of its own, from dist, as `npm start` runs it: for what only a real process can show.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { type AddressInfo, createServer } from 'node:net'
 import { fileURLToPath } from 'node:url'
+import { freePort as freePortOn } from '../../src/free-port.ts'
 import './plain-children.ts'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
@@ -80,11 +80,4 @@ function listening(child: ChildProcess, output: () => string): Promise<string> {
 }
 
 /** For a setting that cannot say "any free one" and be told which. */
-export async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1')
-  await once(probe, 'listening')
-  const { port } = probe.address() as AddressInfo
-  probe.close()
-  await once(probe, 'close')
-  return port
-}
+export const freePort = (): Promise<number> => freePortOn('127.0.0.1')

@@ -8,7 +8,9 @@ export function completion(): Command {
     .description('Print a script that completes commands and options')
     .addArgument(new Argument('<shell>').choices(Object.keys(scripts)))
     .addHelpText('after', '\nFor example, in ~/.bashrc: source <(latchkey completion bash)')
-  return command.action((shell: Shell) => {
-    process.stdout.write(scripts[shell](placesOf(command.parent!)))
+  return command.action(async (shell: Shell) => {
+    // Which was loaded for this command alone; here it takes all.
+    const { createProgram } = await import('../program.ts')
+    process.stdout.write(scripts[shell](placesOf(await createProgram())))
   })
 }

@@ -38,12 +38,14 @@ const beforeAll = 'tok_~'
 const separator = '\u001f'
 
 // A page of live tokens. Text columns are joined by a control character that no value may contain; digests, and times as
-// they lie there, are bytes in base64, which both sides make sense of several times faster than of hexadecimal. Both tables are read by their index between the same two ids, so they are merged as they come, and nothing
-// is kept aside; of subjects, only those matter that take something away, and these have an index of their own. A cap of
-// `*`, which is no scope, is none.
+// they lie there, are bytes in base64, which both sides make sense of several times faster than of hexadecimal. Both
+// tables are read by their index between the same two ids, so they are merged as they come, and nothing is kept aside; of
+// subjects, only those matter that take something away, and these have an index of their own. A cap of `*`, which is no
+// scope, is none.
 const pageBetween = ({ from, before }: Bounds, keyId: string) => sql<Alike>`
   with page as (
-    select s.digest, s.ends_at, s.ends_at is not null or t.first_use_ends is not null as is_ending, t.id, t.type, t.subject, t.team, t.audience, t.ip_ranges, t.scopes,
+    select s.digest, s.ends_at, s.ends_at is not null or t.first_use_ends is not null as is_ending,
+      t.id, t.type, t.subject, t.team, t.audience, t.ip_ranges, t.scopes,
       coalesce(o.scope_cap, '{*}') as cap, t.created_at, t.expire_at, ${sql.raw(stateColumn)}, ${sql.raw(endsVersionColumn)}
     from token t
     join token_secret s on s.token_id = t.id and s.key_id = ${keyId} and not s.ended

@@ -8,26 +8,32 @@ import { freshPostgresUrl } from '../helpers/databases.ts'
 /** Three for changes, two for checks. */
 const reserved = 5
 
-t.test('reserved connections are open before they are needed, and again after they were lost', async (t) => {
-  const { url, drop } = await freshPostgresUrl()
-  t.teardown(drop)
-  const client = new pg.Client({ connectionString: url })
-  await client.connect()
-  t.teardown(() => client.end())
-  const sessions = async () => {
-    const { rows } = await client.query<{ pid: number }>(
-      `select pid from pg_stat_activity where datname = current_database() and application_name = 'latchkey'`,
-    )
-    return rows.map(({ pid }) => pid)
-  }
+const options = { timeout: 20_000 }
 
-  const store = await openPostgres(url)
-  t.teardown(store.close)
-  const first = await sessions()
-  t.ok(first.length >= reserved, 'nothing was asked of it yet')
+t.test(
+  'reserved connections are open before they are needed, and after they were lost',
+  options,
+  async (t) => {
+    const { url, drop } = await freshPostgresUrl()
+    t.teardown(drop)
+    const client = new pg.Client({ connectionString: url })
+    await client.connect()
+    t.teardown(() => client.end())
+    const sessions = async () => {
+      const { rows } = await client.query<{ pid: number }>(
+        `select pid from pg_stat_activity where datname = current_database() and application_name = 'latchkey'`,
+      )
+      return rows.map(({ pid }) => pid)
+    }
 
-  await client.query('select pg_terminate_backend(pid) from unnest($1::int[]) pid', [first])
-  let later: number[] = []
-  while (later.length < reserved) later = (await sessions()).filter((pid) => !first.includes(pid))
-  t.equal(later.length, reserved, 'nobody has asked for them meanwhile')
-})
+    const store = await openPostgres(url)
+    t.teardown(store.close)
+    const first = await sessions()
+    t.ok(first.length >= reserved, 'nothing was asked of it yet')
+
+    await client.query('select pg_terminate_backend(pid) from unnest($1::int[]) pid', [first])
+    let later: number[] = []
+    while (later.length < reserved) later = (await sessions()).filter((pid) => !first.includes(pid))
+    t.equal(later.length, reserved, 'nobody has asked for them meanwhile')
+  },
+)

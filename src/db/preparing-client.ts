@@ -38,6 +38,9 @@ export class PreparingClient extends pg.Client {
   }
 }
 
+/** The server says no, so the transaction is not committed; of all other errors that is not known. */
+export const isRefusal = (error: unknown): boolean => error instanceof pg.DatabaseError
+
 /** 0A000: "cached plan must not change result type". Whoever repeats the statement, has it planned anew. */
 export const planIsStale = '0A000'
 

@@ -8,7 +8,10 @@ import type { Db, Tables, Trx } from './tables.ts'
  * Begins, works, and commits; rolls back, and rejects, if anything fails.
  * @param last the last statement of all, which the commit is sent along with: if it fails, nothing is committed
  */
-export type Transact = <T>(work: (trx: Trx) => Promise<T>, last: (trx: Trx) => Promise<unknown>) => Promise<T>
+export type Transact = <T>(
+  work: (trx: Trx) => Promise<T>,
+  last?: (trx: Trx) => Promise<unknown>,
+) => Promise<T>
 
 export function transactOn(db: Db): Transact {
   const executor = db.getExecutor()
@@ -32,7 +35,7 @@ export function transactOn(db: Db): Transact {
       try {
         const value = await work(trx)
         // The server makes a rollback of the commit if the last statement has failed.
-        await Promise.all([begun, last(trx), run('commit')])
+        await Promise.all([begun, last?.(trx), run('commit')])
         return value
       } catch (error) {
         // If that fails, the connection is lost, and with it the transaction.

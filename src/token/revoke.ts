@@ -16,7 +16,11 @@ export async function revokeToken(
   // Also when it was revoked before: whoever is answered "revoked" may rely on it being so everywhere.
   invalidate({ kind: 'token', id: row.id })
   if (row.revoked_at !== null) return false
-  await Promise.all([markRevoked(trx, row.id, actor.name, now), record(trx, revoked(row), actor, now)])
+  const [isDone] = await Promise.all([
+    markRevoked(trx, row.id, actor.name, now),
+    record(trx, revoked(row), actor, now),
+  ])
+  if (!isDone) throw new Error(`${row.id} is not locked`)
   return true
 }
 

@@ -1,7 +1,7 @@
 // Commits a change and makes it effective: whatever was remembered and is true no more is forgotten, here and on
 // every other replica, before the change is acknowledged.
 import type { Change, Invalidation } from '../db/change.ts'
-import { planIsStale } from '../db/preparing-client.ts'
+import { isRefusal, planIsStale } from '../db/preparing-client.ts'
 import type { Db, Trx } from '../db/tables.ts'
 import { transactOn } from '../db/transact.ts'
 import { type Announced, FormerServer, type Replicas } from './replicas.ts'
@@ -30,7 +30,7 @@ export function createChange({ db, replicas, forget }: ChangeDependencies): Chan
           if (!replicas || touched.length === 0) return
           announced = await replicas
             .announce(trx, touched, silent)
-            .catch((error) => Promise.reject(new CannotAnnounce(error)))
+            .catch((error) => Promise.reject(isRefusal(error) ? new CannotAnnounce(error) : error))
         }
         const value = await transact(async (trx) => {
           await replicas?.admit(trx)
@@ -56,6 +56,7 @@ export function createChange({ db, replicas, forget }: ChangeDependencies): Chan
   }
 }
 
+/** A connection that is lost meanwhile is none: the commit was sent along, and may have been done. */
 class CannotAnnounce extends Error {
   readonly code: string
   constructor(cause: Error & { code?: string }) {

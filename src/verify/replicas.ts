@@ -254,7 +254,12 @@ export function createReplicas(dependencies: ReplicaDependencies): Replicas {
       barriers.set(id, { needed: null, resolve, done })
       const listed = JSON.stringify(what)
       const text = `i ${self} ${id} ${listed.length > longestPayload ? '[]' : listed}`
-      await sql`select pg_notify(${channel}, ${text})`.execute(trx)
+      try {
+        await sql`select pg_notify(${channel}, ${text})`.execute(trx)
+      } catch (error) {
+        barriers.delete(id)
+        throw error
+      }
       return { id }
     },
     withdraw(announced) {

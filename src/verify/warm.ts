@@ -3,7 +3,7 @@
 // would cost more than all the rest.
 import { sql } from 'kysely'
 import { serverIdentity } from '../db/preparing-client.ts'
-import type { Db, Trx } from '../db/tables.ts'
+import type { Db } from '../db/tables.ts'
 import { transactOn } from '../db/transact.ts'
 import type { Facts, TokenType } from '../policy/facts.ts'
 import { effectiveScopes, endsVersionColumn, stateColumn } from './lookup.ts'
@@ -114,8 +114,9 @@ export async function warmUp({
   const transact = transactOn(db)
   const fetch = async (bounds: Bounds): Promise<Page> => {
     const begun = mark()
-    const work = (trx: Trx) => Promise.all([hashed.execute(trx), pageBetween(bounds, keyId).execute(trx)])
-    const [, { rows }] = await transact(work, async () => {})
+    const [, { rows }] = await transact((trx) =>
+      Promise.all([hashed.execute(trx), pageBetween(bounds, keyId).execute(trx)]),
+    )
     return { begun, rows }
   }
   const { count, pages } = await divided(db)

@@ -295,8 +295,8 @@ export const crashLoop: Scenario = {
     )
     const broken = [
       ...(migrated!.names === migrated!.runs ? [] : ['a migration ran twice']),
-      // Eleven each, and those of the dead that the server has not noticed yet.
-      ...(most > cluster.replicas.length * 2 * 12 ? [`${most} connections`] : []),
+      // Fourteen each, and those of the dead that the server has not noticed yet.
+      ...(most > cluster.replicas.length * 2 * 14 ? [`${most} connections`] : []),
     ]
     const figures = {
       ...revokeFigures(run),

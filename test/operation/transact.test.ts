@@ -3,6 +3,7 @@ import { sql } from 'kysely'
 import t from 'tap'
 import type { Trx } from '../../src/db/tables.ts'
 import { transactOn } from '../../src/db/transact.ts'
+import { createChange } from '../../src/verify/change.ts'
 import { engines, freshStore } from '../helpers/latchkey.ts'
 
 for (const engine of engines) {
@@ -10,7 +11,6 @@ for (const engine of engines) {
     const { db, changes, close } = await freshStore(t, engine, undefined)
     t.teardown(close)
     const transact = transactOn(changes)
-    const nothing = async () => {}
     const insert = (trx: Trx, id: string) =>
       trx
         .insertInto('subject')
@@ -32,17 +32,14 @@ for (const engine of engines) {
           const more = [insert(trx, 'in order 2'), count().execute(trx)]
           const answers = await Promise.all([...asked, ...more])
           return answers.flatMap((answer) => ('rows' in answer ? [(answer.rows[0] as { n: number }).n] : []))
-        }, nothing)
+        })
         t.same(seen, [0, 1, 2])
         t.same(await there('in order 1', 'in order 2'), ['in order 1', 'in order 2'])
       },
     )
 
     t.test('if one of several fails, none is kept, also of those that were asked for after it', async (t) => {
-      const failed = transact(
-        (trx) => Promise.all([insert(trx, 'before'), fails(trx), insert(trx, 'after')]),
-        nothing,
-      )
+      const failed = transact((trx) => Promise.all([insert(trx, 'before'), fails(trx), insert(trx, 'after')]))
       await t.rejects(failed, { code: '22012' }, 'and it is the first failure that is told')
       t.same(await there('before', 'after'), [])
     })
@@ -51,7 +48,7 @@ for (const engine of engines) {
       const failed = transact(async (trx) => {
         insert(trx, 'not waited for').catch(() => {})
         throw new Error('refused')
-      }, nothing)
+      })
       await t.rejects(failed, { message: 'refused' })
       t.same(await there('not waited for'), [])
     })
@@ -66,10 +63,45 @@ for (const engine of engines) {
       let kept: Trx | undefined
       await transact(async (trx) => {
         kept = trx
-      }, nothing)
+      })
       await t.rejects(insert(kept!, 'too late'), { message: 'The transaction is over' })
-      for (let i = 0; i < 4; i++) await transact((trx) => insert(trx, `next ${i}`), nothing)
+      for (let i = 0; i < 4; i++) await transact((trx) => insert(trx, `next ${i}`))
       t.same(await there('too late', 'next 0', 'next 3'), ['next 0', 'next 3'])
     })
   })
 }
+
+t.test(
+  'a change is tried again when its announcement is refused, and not when it may have been committed',
+  async (t) => {
+    const { db, close } = await freshStore(t, 'postgres', undefined)
+    t.teardown(close)
+    const cases = [
+      { how: 'refused', fail: (trx: Trx) => sql`select 1 / ${0}::int`.execute(trx), works: 2 },
+      { how: 'lost', fail: () => Promise.reject(new Error('Connection terminated unexpectedly')), works: 1 },
+    ]
+    for (const { how, fail, works } of cases) {
+      let worked = 0
+      const change = createChange({
+        db,
+        forget: () => {},
+        replicas: {
+          admit: async () => {},
+          announce: async (trx, _what, silent) => {
+            if (!silent) await fail(trx)
+            return 'silent'
+          },
+          withdraw: () => {},
+          settled: async () => {},
+        },
+      })
+      const changed = change(async (_trx, invalidate) => {
+        worked += 1
+        invalidate({ kind: 'scopes' })
+      })
+      if (how === 'refused') await changed
+      else await t.rejects(changed, { message: 'Connection terminated unexpectedly' })
+      t.equal(worked, works, how)
+    }
+  },
+)

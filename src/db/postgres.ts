@@ -19,6 +19,8 @@ const connectMs = 1_000
 const patientMs = 3_000
 const checkMs = 800
 const changeMs = 5_000
+/** Until a reserved connection that could not be opened is tried again. */
+const reopenMs = 1_000
 
 /** @throws Error saying what to change when the server must not be used */
 export async function openPostgres(url: string): Promise<Store> {
@@ -69,21 +71,29 @@ function preparedRead(pool: pg.Pool): PreparedRead {
 }
 
 /**
- * Has all connections of a pool open, and again when one has ended: a revoke and a check find one even when the server
+ * Has all connections of a pool open, and again when some have ended: a revoke and a check find one even when the server
  * has none to give any more. Rejects when they cannot be opened now.
  */
 async function keepFull(pool: pg.Pool): Promise<void> {
   pool.options.min = pool.options.max
-  const fill = async () => {
-    const opened = await Promise.allSettled(Array.from({ length: pool.options.max }, () => pool.connect()))
-    for (const one of opened) if (one.status === 'fulfilled') one.value.release()
-    for (const one of opened) if (one.status === 'rejected') throw one.reason
+  const open = async () => {
+    const client = await pool.connect()
+    // Not before all have been asked for, or the pool hands this one out again instead of opening another. Nor later: of
+    // two that each wait for the rest while they hold some, neither ends, and a revoke waits with them.
+    setImmediate(() => client.release())
   }
+  const fill = () => Promise.all(Array.from({ length: pool.options.max }, open))
   await fill()
-  pool.on('remove', () => {
-    // Whoever needs it next, tries again.
-    if (!pool.ending) fill().catch(() => {})
-  })
+  let isDue = false
+  const refill = (afterMs: number) => {
+    if (isDue) return
+    isDue = true
+    setTimeout(() => {
+      isDue = false
+      if (!pool.ending) fill().catch(() => refill(reopenMs))
+    }, afterMs).unref()
+  }
+  pool.on('remove', () => refill(0))
 }
 
 function pool(url: string, max: number, deadlineMs: number, waitMs = connectMs): pg.Pool {

@@ -1,5 +1,6 @@
 // A revoke and a check find a connection when the server has none to give any more: theirs are open from the start, idle or
 // not, and are opened again when they end.
+import { sql } from 'kysely'
 import pg from 'pg'
 import t from 'tap'
 import { openPostgres } from '../../src/db/postgres.ts'
@@ -37,3 +38,32 @@ t.test(
     t.equal(later.length, reserved, 'nobody has asked for them meanwhile')
   },
 )
+
+t.test('changes find their connections at once when all were lost together', options, async (t) => {
+  const { url, drop } = await freshPostgresUrl()
+  t.teardown(drop)
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  t.teardown(() => client.end())
+  const store = await openPostgres(url)
+  t.teardown(store.close)
+  const lose = () =>
+    client.query(
+      `select pg_terminate_backend(pid) from pg_stat_activity
+       where datname = current_database() and application_name = 'latchkey'`,
+    )
+  const ask = () =>
+    sql`select 1`.execute(store.changes).then(
+      () => null,
+      (error: Error) => error.message,
+    )
+  for (let round = 0; round < 10; round++) {
+    for (let wave = 0; wave < 5; wave++) await lose()
+    // One that is lost fails whoever uses it; nobody may wait in vain.
+    const errors = await Promise.all([ask(), ask(), ask(), ask()])
+    t.notOk(
+      errors.find((message) => message?.includes('timeout')),
+      'nobody waited in vain',
+    )
+  }
+})

@@ -284,7 +284,9 @@ function openLink(id: number, client: net.Socket, options: ProxyOptions, events:
 
 function end(socket: net.Socket | null, how: 'fin' | 'rst'): void {
   if (!socket || socket.destroyed) return
-  if (how === 'rst' && !socket.connecting) socket.resetAndDestroy()
+  // Asked to reset while a FIN is on its way, Node neither resets nor closes, and spins for ever when it should exit.
+  const isEnding = socket.writableEnded && !socket.writableFinished
+  if (how === 'rst' && !socket.connecting && !isEnding) socket.resetAndDestroy()
   else socket.destroy()
 }
 

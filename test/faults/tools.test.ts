@@ -173,6 +173,20 @@ t.test(
   },
 )
 
+t.test('reset: a connection whose FIN is just on its way is closed, too', async (t) => {
+  const { proxy, pair, fence } = await stage(t)
+  const ending = await pair()
+  const whole = await pair()
+  await proxy.mode(blackhole, ending.is)
+  ending.client.socket.end()
+  await fence(whole.client)
+  const passed = proxy.mode(pass)
+  await Promise.all([passed, proxy.mode(reset)])
+  await ending.far.until(({ ended, closed }) => ended || closed)
+  await ending.client.until(({ closed }) => closed)
+  t.same(proxy.connections(), [])
+})
+
 t.test('blackhole: a RST does not pass before the healing, then it does', async (t) => {
   const { proxy, pair, fence } = await stage(t)
   const cut = await pair()

@@ -1,6 +1,5 @@
 // Opens the store that the configuration names: PostgreSQL with DATABASE_URL, else the embedded one.
 import { sql } from 'kysely'
-import { openEmbedded } from './embedded.ts'
 import type { Listener, ListenerEvents } from './listen.ts'
 import { openPostgres } from './postgres.ts'
 import type { Db } from './tables.ts'
@@ -29,8 +28,11 @@ export type Store = {
   close(): Promise<void>
 }
 
-export function openStore(config: { databaseUrl: string | null; dataDir: string }): Promise<Store> {
-  return config.databaseUrl === null ? openEmbedded(config.dataDir) : openPostgres(config.databaseUrl)
+export async function openStore(config: { databaseUrl: string | null; dataDir: string }): Promise<Store> {
+  if (config.databaseUrl !== null) return openPostgres(config.databaseUrl)
+  // It brings a whole PostgreSQL along, which nobody else needs.
+  const { openEmbedded } = await import('./embedded.ts')
+  return openEmbedded(config.dataDir)
 }
 
 /** Whether the store answers at all; for readiness. */

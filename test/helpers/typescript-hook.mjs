@@ -11,25 +11,30 @@ await mkdir(folder, { recursive: true })
 export async function load(url, context, nextLoad) {
   if (!url.endsWith('.ts')) return nextLoad(url, context)
   const source = await readFile(fileURLToPath(url), 'utf8')
-  const file = folder + createHash('sha256').update(url).update(source).digest('base64url')
-  const code = await readFile(file, 'utf8').catch(() => compile(source, url, file))
+  const file = folder + hashOf(url)
+  const stamp = `\n//${hashOf(source)}`
+  const kept = await readFile(file, 'utf8').catch(() => '')
+  const code = kept.endsWith(stamp) ? kept : (await compiled(source, url)) + stamp
+  if (code !== kept) await keep(file, code)
   return { format: 'module', source: code, shortCircuit: true }
 }
 
-async function compile(source, url, file) {
+const hashOf = (text) => createHash('sha256').update(text).digest('base64url')
+
+async function compiled(source, url) {
   const { default: ts } = await import('typescript')
-  const { outputText } = ts.transpileModule(source, {
-    fileName: url,
-    compilerOptions: {
-      module: ts.ModuleKind.ESNext,
-      target: ts.ScriptTarget.ES2022,
-      verbatimModuleSyntax: true,
-      inlineSourceMap: true,
-    },
-  })
-  // Several processes may be at it.
+  const compilerOptions = {
+    module: ts.ModuleKind.ESNext,
+    target: ts.ScriptTarget.ES2022,
+    verbatimModuleSyntax: true,
+    inlineSourceMap: true,
+  }
+  return ts.transpileModule(source, { fileName: url, compilerOptions }).outputText
+}
+
+/** Several processes may be at it. */
+async function keep(file, code) {
   const unfinished = `${file}.${process.pid}`
-  await writeFile(unfinished, outputText)
+  await writeFile(unfinished, code)
   await rename(unfinished, file)
-  return outputText
 }

@@ -19,7 +19,8 @@ export async function load(url, context, nextLoad) {
   const { format } = context
   // Not by way of tap's own hook, which has each module sent about, to tell later how much of it was covered.
   if (format === 'commonjs' || format === 'builtin') return { format, source: null, shortCircuit: true }
-  if (format === 'module') return { format, source: await readFile(fileURLToPath(url)), shortCircuit: true }
+  if (format === 'module' && url.startsWith('file:'))
+    return { format, source: await readFile(fileURLToPath(url)), shortCircuit: true }
   if (!url.endsWith('.ts')) return nextLoad(url, context)
   const source = await readFile(fileURLToPath(url), 'utf8')
   const file = folder + hashOf(url)

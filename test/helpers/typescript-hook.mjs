@@ -1,6 +1,6 @@
 // Compiles a TypeScript module when Node loads it, and keeps what came out: compiling takes longer than most tests do, and all
 // test files need the same modules.
-import { createHash } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 
@@ -44,9 +44,9 @@ async function compiled(source, url) {
   return ts.transpileModule(source, { fileName: url, compilerOptions }).outputText
 }
 
-/** Several processes may be at it. */
+/** Several processes, and threads of one, may be at it. */
 async function keep(file, code) {
-  const unfinished = `${file}.${process.pid}`
+  const unfinished = `${file}.${randomUUID()}`
   await writeFile(unfinished, code)
   await rename(unfinished, file)
 }

@@ -1,5 +1,5 @@
 // Two builds of Latchkey against each other, introspecting at the same instant: whether a change in src has helped.
-// Run: npx tsc -p tsconfig.build.json --outDir dist-before (say) before the change, then
+// Run: npm run build && cp -r dist dist-before (say) before the change, then
 //   npx tsx bench/builds.ts dist-before dist [tokens] [slices]
 // The second build's requests per CPU-second, for one of the first; the control is the first against itself.
 import { introspectionTarget } from './introspection.ts'

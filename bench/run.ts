@@ -169,7 +169,7 @@ async function measure(size: Sizes): Promise<Figures> {
 /** What is measured is what `npm start` would run. */
 function build(): void {
   if (process.env['LATCHKEY_BENCH_NO_BUILD'] && existsSync(`${root}dist/main.js`)) return
-  execFileSync('npx', ['tsc', '-p', 'tsconfig.build.json'], { cwd: root, stdio: ['ignore', 2, 2] })
+  execFileSync('npm', ['run', '-s', 'build'], { cwd: root, stdio: ['ignore', 2, 2] })
 }
 
 type Attempt = (keys: readonly string[], run: Measure) => Promise<void>

@@ -15,7 +15,8 @@ function compiler() {
 }
 
 const tsc = compiler()
-if (tsc) {
-  for (const project of ['packages/sdk/tsconfig.json', 'tsconfig.build.json'])
-    execFileSync(process.execPath, [tsc, '-p', project], { stdio: 'inherit' })
-} else console.error('No TypeScript compiler here (production install): using dist as it is.')
+if (tsc)
+  execFileSync(process.execPath, [tsc, '-b', 'packages/sdk/tsconfig.json', 'tsconfig.build.json'], {
+    stdio: 'inherit',
+  })
+else console.error('No TypeScript compiler here (production install): using dist as it is.')

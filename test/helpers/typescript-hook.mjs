@@ -1,5 +1,5 @@
-// Compiles a TypeScript module when Node loads it, and keeps what came out: compiling takes longer than most tests do, and all
-// test files need the same modules.
+// Makes what a test loads quick to load, and keeps it: a TypeScript module is compiled, and a package of hundreds of modules is made
+// one. That takes longer than most tests do, and all test files need the same.
 import { createHash, randomUUID } from 'node:crypto'
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
@@ -8,10 +8,14 @@ const folder = fileURLToPath(new URL('../../.tap/typescript/', import.meta.url))
 await mkdir(folder, { recursive: true })
 
 const noDomains = new URL('no-domains.mjs', import.meta.url).href
+/** Imported by their names alone, so each is there once, whoever asks for it. */
+const madeOne = new Set(['kysely', 'typebox'])
 
 /** A hook of Node's: https://nodejs.org/api/module.html#resolvespecifier-context-nextresolve */
 export async function resolve(specifier, context, nextResolve) {
-  return nextResolve(specifier === 'async-hook-domain' ? noDomains : specifier, context)
+  if (specifier === 'async-hook-domain') return { url: noDomains, format: 'module', shortCircuit: true }
+  const found = await nextResolve(specifier, context)
+  return madeOne.has(specifier) ? { ...found, url: `${found.url}?one` } : found
 }
 
 /** Another: https://nodejs.org/api/module.html#loadurl-context-nextload */
@@ -19,19 +23,35 @@ export async function load(url, context, nextLoad) {
   const { format } = context
   // Not by way of tap's own hook, which has each module sent about, to tell later how much of it was covered.
   if (format === 'commonjs' || format === 'builtin') return { format, source: null, shortCircuit: true }
-  if (format === 'module' && url.startsWith('file:'))
-    return { format, source: await readFile(fileURLToPath(url)), shortCircuit: true }
-  if (!url.endsWith('.ts')) return nextLoad(url, context)
-  const source = await readFile(fileURLToPath(url), 'utf8')
-  const file = folder + hashOf(url)
-  const stamp = `\n//${hashOf(source)}`
-  const kept = await readFile(file, 'utf8').catch(() => '')
-  const code = kept.endsWith(stamp) ? kept : (await compiled(source, url)) + stamp
-  if (code !== kept) await keep(file, code)
-  return { format: 'module', source: code, shortCircuit: true }
+  if (!url.startsWith('file:')) return nextLoad(url, context)
+  const code = await codeOf(url, format)
+  return code === null ? nextLoad(url, context) : { format: 'module', source: code, shortCircuit: true }
 }
 
-const hashOf = (text) => createHash('sha256').update(text).digest('base64url')
+/** null: it is not known how to make code of it. */
+async function codeOf(url, format) {
+  if (url.endsWith('?one')) return kept(url, await lock(), () => asOne(fileURLToPath(url)))
+  if (url.endsWith('.ts')) {
+    const source = await readFile(fileURLToPath(url), 'utf8')
+    return kept(url, source, () => compiled(source, url))
+  }
+  return format === 'module' ? withoutMap(await readFile(fileURLToPath(url), 'utf8')) : null
+}
+
+/** Says which version of each package there is. */
+const lock = () => readFile(new URL('../../package-lock.json', import.meta.url), 'utf8')
+
+async function asOne(file) {
+  const { build } = await import('esbuild')
+  const { outputFiles } = await build({
+    entryPoints: [file],
+    bundle: true,
+    format: 'esm',
+    platform: 'node',
+    write: false,
+  })
+  return outputFiles[0].text
+}
 
 async function compiled(source, url) {
   const { default: ts } = await import('typescript')
@@ -43,6 +63,25 @@ async function compiled(source, url) {
   }
   return ts.transpileModule(source, { fileName: url, compilerOptions }).outputText
 }
+
+/** Node would read the maps of all packages at once, and nobody looks for errors in there. */
+function withoutMap(code) {
+  const at = code.lastIndexOf('\n//# sourceMappingURL=')
+  return at === -1 ? code : code.slice(0, at)
+}
+
+/** @param from of which the code is made: while that is the same, it is not made again */
+async function kept(url, from, make) {
+  const file = folder + hashOf(url)
+  const stamp = `\n//${hashOf(from)}`
+  const there = await readFile(file, 'utf8').catch(() => '')
+  if (there.endsWith(stamp)) return there
+  const code = (await make()) + stamp
+  await keep(file, code)
+  return code
+}
+
+const hashOf = (text) => createHash('sha256').update(text).digest('base64url')
 
 /** Several processes, and threads of one, may be at it. */
 async function keep(file, code) {

@@ -50,7 +50,8 @@ t.before(async () => {
   const source = join(root, 'packages/sdk')
   const built = join(consumer, 'built')
   await mkdir(installed, { recursive: true })
-  await run(bin('tsc'), ['-p', source, '--outDir', join(built, 'dist')])
+  const dist = join(built, 'dist')
+  await run(bin('tsc'), ['-p', source, '--outDir', dist, '--tsBuildInfoFile', join(dist, '.tsbuildinfo')])
   for (const name of ['package.json', 'README.md', 'LICENSE']) await cp(join(source, name), join(built, name))
   await run('npm', ['pack', '--ignore-scripts', '--pack-destination', consumer], { cwd: built })
   await run('tar', [

@@ -11,7 +11,8 @@ import {
   Skipped,
   startHarness,
 } from '../test/faults/harness.ts'
-import { groups, traps } from '../test/faults/scenarios.ts'
+import { groups } from '../test/faults/scenarios.ts'
+import { sabotages, spring, traps } from '../test/faults/traps.ts'
 
 const { values } = parseArgs({
   options: { rounds: { type: 'string', default: '5' }, only: { type: 'string' } },
@@ -23,18 +24,11 @@ const wanted = (id: string) => only === undefined || only.includes(id)
 
 let broken = 0
 type Task = (harness: Harness) => Promise<void>
-const sabotages = Object.entries(traps) as [Sabotage, Scenario][]
 const piles: Task[][] = [
   ...Object.values(groups).map((scenarios) =>
     scenarios.filter(({ id }) => wanted(id)).map((one) => (harness: Harness) => runOne(harness, one)),
   ),
-  wanted('saboteurs')
-    ? sabotages.map(
-        ([sabotage, trap]) =>
-          (harness: Harness) =>
-            catchOne(harness, sabotage, trap),
-      )
-    : [],
+  wanted('saboteurs') ? sabotages.map((sabotage) => (harness: Harness) => catchOne(harness, sabotage)) : [],
 ].filter((tasks) => tasks.length > 0)
 await Promise.all([oneByOne(), oneByOne()])
 console.log(broken === 0 ? '\nEverything held.' : `\n${broken} scenarios are BROKEN.`)
@@ -86,11 +80,10 @@ function inWords(figures: Figures): string {
     .join(', ')
 }
 
-async function catchOne(harness: Harness, sabotage: Sabotage, scenario: Scenario): Promise<void> {
-  const { verdict, broken: why } = await scenario.run(harness, { rounds: 1, sabotage: [sabotage] })
-  const caught = verdict.violations.length + why.length > 0
-  if (!caught) broken += 1
+async function catchOne(harness: Harness, sabotage: Sabotage): Promise<void> {
+  const { verdict, broken: why, isCaught, tries } = await spring(harness, sabotage)
+  if (!isCaught) broken += 1
   console.log(
-    `${caught ? 'caught' : 'NOT CAUGHT'}  ${sabotage}, by ${scenario.id}: ${verdict.violations.length} wrong answers ${why.join('; ')}`,
+    `${isCaught ? 'caught' : 'NOT CAUGHT'}  ${sabotage}, by ${traps[sabotage].id} at try ${tries}: ${verdict.violations.length} wrong answers ${why.join('; ')}`,
   )
 }

@@ -1,5 +1,4 @@
-// All fault scenarios, by what is harmed and in the order in which they are run, and which of them is the trap of which saboteur.
-import type { Sabotage } from '../../src/verify/replicas.ts'
+// All fault scenarios, by what is harmed and in the order in which they are run.
 import {
   crowdedServer,
   deafQueries,
@@ -44,15 +43,3 @@ const processes: readonly Scenario[] = [
 ]
 
 export const groups = { hearing, servers, failovers, processes }
-
-export const traps: Readonly<Record<Sabotage, Scenario>> = {
-  'no-barrier': deafness,
-  'no-lease': deafness,
-  'no-flush-on-reconnect': deafness,
-  'lease-from-receipt': lateEcho,
-  'select-heartbeat': lostChannel,
-  'light-heartbeat': syncFailover,
-  'no-fence': overtakenRead,
-  'shared-flights': overtakenRead,
-  'no-recheck': lapsedRead,
-}

@@ -36,8 +36,7 @@ t.test('the checker catches', { buffered: true }, async (t) => {
   for (const sabotage of sabotages) {
     await t.test(`a replica with ${sabotage}, in ${traps[sabotage].id}`, async (t) => {
       const { verdict, broken, isCaught, tries } = await spring(harness, sabotage)
-      const wrong = `${verdict.violations.length} wrong answers ${broken.join('; ')}`
-      t.comment(`${wrong}, in ${tries} ${tries === 1 ? 'try' : 'tries'}`)
+      t.comment([`${verdict.violations.length} wrong answers`, ...broken, `try ${tries}`].join('; '))
       t.ok(isCaught, traps[sabotage].title)
     })
   }

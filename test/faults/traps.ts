@@ -22,6 +22,7 @@ export const sabotages = Object.keys(traps) as Sabotage[]
 /** A trap races with what it is to catch, and on a busy machine may be too late. */
 const mostTries = 3
 
+/** Runs the saboteur into its trap until it is caught. @returns the outcome of the last try, and how many there were */
 export async function spring(
   harness: Harness,
   sabotage: Sabotage,

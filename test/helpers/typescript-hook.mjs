@@ -64,11 +64,8 @@ async function compiled(source, url) {
   return ts.transpileModule(source, { fileName: url, compilerOptions }).outputText
 }
 
-/** Node would read the maps of all packages at once, and nobody looks for errors in there. */
-function withoutMap(code) {
-  const at = code.lastIndexOf('\n//# sourceMappingURL=')
-  return at === -1 ? code : code.slice(0, at)
-}
+/** Node would read the maps of all packages at once, and nobody looks for errors in there. A map is named on the last line. */
+const withoutMap = (code) => code.replace(/\n\/\/# sourceMappingURL=\S*\s*$/, '')
 
 /** @param from of which the code is made: while that is the same, it is not made again */
 async function kept(url, from, make) {

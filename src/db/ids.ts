@@ -17,10 +17,17 @@ const crockford = '0123456789abcdefghjkmnpqrstvwxyz'
 
 /** `<kind>_` + a UUIDv7 in lower-case Crockford base32 (26 characters). @param now epoch milliseconds */
 export function newId(kind: IdKind, now: number): string {
-  const bytes = v7(nextOf(now), new Uint8Array(16))
-  let bits = 0n
-  for (const byte of bytes) bits = (bits << 8n) | BigInt(byte)
-  let text = ''
-  for (let shift = 125n; shift >= 0n; shift -= 5n) text += crockford[Number((bits >> shift) & 31n)]
-  return `${kind}_${text}`
+  let text = `${kind}_`
+  // 128 bits in 26 digits of 5: two zeros go before.
+  let bits = 0
+  let pending = 2
+  for (const byte of v7(nextOf(now), new Uint8Array(16))) {
+    bits = (bits << 8) | byte
+    for (pending += 8; pending >= 5; ) {
+      pending -= 5
+      text += crockford[(bits >> pending) & 31]
+    }
+    bits &= (1 << pending) - 1
+  }
+  return text
 }

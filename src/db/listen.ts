@@ -1,6 +1,7 @@
 // One session on PostgreSQL that listens, and sends on the same session: what arrives proves that socket, server and
 // commit path all work. It is opened again, for ever, when it breaks. What the messages mean is the verify room's.
-import pg from 'pg'
+import type pg from 'pg'
+import { PreparingClient } from './preparing-client.ts'
 
 export type Listener = {
   /** Runs one statement on the listening session. Rejects when there is none, or after `deadlineMs`. */
@@ -22,13 +23,13 @@ const deadlineMs = 800
 const longestPauseMs = 1_000
 
 export function listen(url: string, channel: string, events: ListenerEvents): Listener {
-  let client: pg.Client | null = null
+  let client: PreparingClient | null = null
   let failures = 0
   let stopped = false
   let retry: NodeJS.Timeout | undefined
 
   function open(): void {
-    const next = new pg.Client({
+    const next = new PreparingClient({
       connectionString: url,
       connectionTimeoutMillis: connectMs,
       query_timeout: deadlineMs,
@@ -82,7 +83,7 @@ export function listen(url: string, channel: string, events: ListenerEvents): Li
     async query<R extends pg.QueryResultRow>(text: string, values: unknown[]): Promise<R[]> {
       if (client === null)
         throw Object.assign(new Error('The listening session is down'), { code: 'ECONNRESET' })
-      const { rows } = await client.query<R>(text, values)
+      const { rows }: pg.QueryResult<R> = await client.query(text, values)
       return rows
     },
     restart: () => current(new Error('restarted')),

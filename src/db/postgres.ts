@@ -27,6 +27,7 @@ export async function openPostgres(url: string): Promise<Store> {
   const general = pool(url, 8, changeMs, patientMs)
   const changes = pool(url, 3, changeMs)
   const checks = pool(url, 2, checkMs)
+  for (const one of [changes, checks]) planOnce(one)
   const pools = [general, changes, checks]
   const close = async () => void (await Promise.all(pools.map((one) => one.end())))
   let failover: Store['failover']
@@ -48,6 +49,16 @@ export async function openPostgres(url: string): Promise<Store> {
     listen: (events) => listen(url, channel, events),
     close,
   }
+}
+
+/**
+ * For statements that find rows by their key, which one plan serves. By itself the server goes on planning those with a
+ * list of digests each time, as it takes any list to be longer than one.
+ */
+function planOnce(pool: pg.Pool): void {
+  pool.on('connect', (client) => {
+    client.query('set plan_cache_mode = force_generic_plan').catch(() => {})
+  })
 }
 
 function preparedRead(pool: pg.Pool): PreparedRead {

@@ -1,6 +1,8 @@
 // A connection that has the server prepare each statement with parameters once, under a name: planning the few statements
-// that a change consists of took longer than running them. Which they are is not known here.
+// that a change consists of took longer than running them. What is asked for together leaves in one write: each
+// system call may wake the server, and that costs more than most statements. Which they are is not known here.
 import { createHash } from 'node:crypto'
+import type { Socket } from 'node:net'
 import pg from 'pg'
 
 /** Lists of varying length make ever new texts, and the server keeps each plan as long as the connection lasts. */
@@ -9,10 +11,12 @@ const names = new Map<string, string | null>()
 
 export class PreparingClient extends pg.Client {
   #server: Promise<pg.QueryResult> | null = null
+  #isGathering = false
 
   // biome-ignore lint/suspicious/noExplicitAny: pg has a dozen overloads; only one of them is changed here
   override query(...args: any[]): any {
     const [text, values] = args
+    this.#gather()
     if (text === whichServer) return this.#asked()
     const isPlain =
       args.length === 2 && typeof text === 'string' && Array.isArray(values) && values.length > 0
@@ -25,6 +29,18 @@ export class PreparingClient extends pg.Client {
       // A transaction has failed by that; whoever began it tries again.
       if (this.getTransactionStatus() !== 'I') throw error
       return super.query(text, values)
+    })
+  }
+
+  #gather(): void {
+    if (this.#isGathering) return
+    this.#isGathering = true
+    const { stream } = (this as unknown as { connection: { stream: Socket } }).connection
+    stream.cork()
+    // After all promises that can go on have gone on.
+    process.nextTick(() => {
+      this.#isGathering = false
+      stream.uncork()
     })
   }
 

@@ -1,5 +1,6 @@
 // SQL over tokens. Writes are single conditional statements whose row count the caller asserts.
 import { type ExpressionBuilder, type Selectable, type SqlBool, sql } from 'kysely'
+import { type Given, statement } from '../db/statement.ts'
 import type { Db, Tables, TokenTable, TokenUsageTable, Trx } from '../db/tables.ts'
 
 /** A token as it is read: with what others know of it. */
@@ -41,8 +42,12 @@ const tokens = (db: Db) =>
     .select(['token_usage.last_used_at', 'subject.disabled_at as subject_disabled_at'])
     .select(['previous.ended as previous_ended', 'previous.ends_at as previous_ends_at'])
 
-export const tokenById = (db: Db, id: string): Promise<TokenRow | undefined> =>
-  tokens(db).where('token.id', '=', id).executeTakeFirst()
+type ById = Given<{ id: string }>
+
+const byId = statement((db, given: ById) => tokens(db).where('token.id', '=', given.id))
+
+export const tokenById = async (db: Db, id: string): Promise<TokenRow | undefined> =>
+  (await byId(db, { id })).rows[0]
 
 export const usageOf = (db: Db, id: string): Promise<Selectable<TokenUsageTable> | undefined> =>
   db.selectFrom('token_usage').selectAll().where('token_id', '=', id).executeTakeFirst()
@@ -141,9 +146,22 @@ export async function insertToken(trx: Trx, token: NewToken, secret: NewSecret):
     .executeTakeFirstOrThrow()
 }
 
+const lockedById = statement((db, given: ById) =>
+  tokens(db).where('token.id', '=', given.id).forUpdate('token'),
+)
+
 /** Held until the transaction ends, for a change that depends on what the token is now. */
-export const lockToken = (trx: Trx, id: string): Promise<TokenRow | undefined> =>
-  tokens(trx).where('token.id', '=', id).forUpdate('token').executeTakeFirst()
+export const lockToken = async (trx: Trx, id: string): Promise<TokenRow | undefined> =>
+  (await lockedById(trx, { id })).rows[0]
+
+const withSubject = (db: Db, given: ById) =>
+  db
+    .selectFrom('token')
+    .innerJoin('subject', 'subject.id', 'token.subject')
+    .select('token.id')
+    .where('token.id', '=', given.id)
+const shareMaker = statement((db, given: ById) => withSubject(db, given).forShare())
+const lockMaker = statement((db, given: ById) => withSubject(db, given).forUpdate('token'))
 
 /**
  * Keeps the token that makes a change, and its subject, as they are until the transaction ends: a revoke or a
@@ -151,12 +169,7 @@ export const lockToken = (trx: Trx, id: string): Promise<TokenRow | undefined> =
  * @param itself whether it is about to be changed: then it is locked for that at once, as sharing first would deadlock
  */
 export async function holdMaker(trx: Trx, id: string, itself: boolean): Promise<void> {
-  const held = trx
-    .selectFrom('token')
-    .innerJoin('subject', 'subject.id', 'token.subject')
-    .select('token.id')
-    .where('token.id', '=', id)
-  await (itself ? held.forUpdate('token') : held.forShare()).execute()
+  await (itself ? lockMaker : shareMaker)(trx, { id })
 }
 
 export type TokenChange = Partial<
@@ -180,15 +193,18 @@ export async function updateToken(
   return numUpdatedRows === 1n
 }
 
+const revokeUnrevoked = statement((db, given: Given<{ id: string; by: string; now: Date }>) =>
+  db
+    .updateTable('token')
+    .set((set) => ({ revoked_at: given.now, revoked_by: given.by, revision: set('revision', '+', 1) }))
+    .where('id', '=', given.id)
+    .where('revoked_at', 'is', null),
+)
+
 /** @returns false: it was revoked before */
 export async function markRevoked(trx: Trx, id: string, by: string, now: Date): Promise<boolean> {
-  const { numUpdatedRows } = await trx
-    .updateTable('token')
-    .set((set) => ({ revoked_at: now, revoked_by: by, revision: set('revision', '+', 1) }))
-    .where('id', '=', id)
-    .where('revoked_at', 'is', null)
-    .executeTakeFirst()
-  return numUpdatedRows === 1n
+  const { numAffectedRows } = await revokeUnrevoked(trx, { id, by, now })
+  return numAffectedRows === 1n
 }
 
 /** All that came of a policy and is not over, by this or any other replica's clock. @returns those that this call revoked */

@@ -6,7 +6,7 @@ import { Problem } from '../http/problem.ts'
 import type { Facts } from '../policy/facts.ts'
 import type { SecretShape } from '../token/format.ts'
 import type { KeyRing } from '../token/key-ring.ts'
-import type { Fence } from './fence.ts'
+import type { Fence, Mark } from './fence.ts'
 import { createFlights, type Flights, type ReadFacts } from './flights.ts'
 import type { Lease } from './lease.ts'
 import type { FactStore } from './memory/store.ts'
@@ -47,7 +47,8 @@ const couldBe = /^[0-9A-Za-z_]{20,100}$/
 export function createFactsSource(dependencies: FactsDependencies): FactsSource {
   const { ring, shape, memory, fence, lease, confirm, monotonic, sabotage } = dependencies
   const flights: Flights = createFlights(dependencies.readFacts, fence, monotonic, sabotage)
-  const unknown = new LRUCache<string, true>({ max: unknownKept, ttl: unknownMs, perf: { now: monotonic } })
+  /** By digest, with the mark before the read that did not find it: any change since may have made it known. */
+  const unknown = new LRUCache<string, Mark>({ max: unknownKept, ttl: unknownMs, perf: { now: monotonic } })
   const words = new Int32Array(8)
 
   function slotIn(secret: string): number {
@@ -66,13 +67,14 @@ export function createFactsSource(dependencies: FactsDependencies): FactsSource 
       if (!(await lease.wait())) throw unavailable()
       const slot = slotIn(secret)
       if (slot >= 0) return memory.read(slot)
-      if (unknown.has(key)) return null
+      const notFound = unknown.get(key)
+      if (notFound !== undefined && fence.unchangedSince(notFound)) return null
       const mark = fence.mark()
       const facts = await flights.read(key, digests)
       if (facts === null && !(await confirm())) throw unavailable()
       const admitted =
         facts === null ? fence.unchangedSince(mark) : sabotage.has('no-fence') || fence.admits(facts, mark)
-      if (admitted) keep(key, digests, facts)
+      if (admitted) keep(key, digests, facts, mark)
       // The lease may have run out meanwhile, and with it the right to say anything. A read that was overtaken by a
       // change is made again; in the end what it saw may be said, for the request began before that change too.
       const mayAnswer = sabotage.has('no-recheck') || lease.holds()
@@ -82,8 +84,8 @@ export function createFactsSource(dependencies: FactsDependencies): FactsSource 
   }
 
   /** Under the current key, whichever it was found by: that is looked for first. */
-  function keep(key: string, digests: readonly Buffer[], facts: Facts | null): void {
-    if (facts === null) unknown.set(key, true)
+  function keep(key: string, digests: readonly Buffer[], facts: Facts | null, mark: Mark): void {
+    if (facts === null) unknown.set(key, mark)
     else memory.set(wordsOf(digests[0]!), facts)
   }
 
@@ -99,12 +101,10 @@ export function createFactsSource(dependencies: FactsDependencies): FactsSource 
         else if (one.kind === 'subject') memory.deleteSubject(one.id)
         else if (one.kind === 'scopes') memory.clear()
       }
-      unknown.clear()
     },
     forgetAll() {
       fence.raiseAll()
       memory.clear()
-      unknown.clear()
     },
     remember(digest, facts, mark) {
       if (fence.admits(facts, mark)) memory.set(digest, facts)

@@ -2,6 +2,7 @@
 import { sql } from 'kysely'
 import type { PreparedRead } from '../db/open.ts'
 import { serverIdentity } from '../db/preparing-client.ts'
+import { type Given, statement } from '../db/statement.ts'
 import type { Trx } from '../db/tables.ts'
 import type { Facts, TokenType } from '../policy/facts.ts'
 import type { ReadFacts } from './flights.ts'
@@ -68,14 +69,18 @@ export function createLookup(read: PreparedRead, server: () => string | null): R
   }
 }
 
-/** What is true of a secret within this transaction; null: there is none. */
-export async function factsWithin(trx: Trx, digests: readonly Buffer[]): Promise<Facts | null> {
-  const { rows } = await sql<FactsRow>`
+const factsByDigests = statement(
+  (_db, given: Given<{ digests: readonly Buffer[] }>) => sql<FactsRow>`
     select s.ends_at, t.id, t.type, t.subject, t.team, t.audience, t.ip_ranges, t.created_at, t.expire_at,
       ${sql.raw(stateColumn)}, ${sql.raw(endsVersionColumn)},
       ${sql.raw(effectiveScopes('t.scopes', 'o.scope_cap'))} as scopes
     from token_secret s join token t on t.id = s.token_id join subject o on o.id = t.subject
-    where s.digest in (${sql.join(digests)})`.execute(trx)
+    where s.digest = any(${given.digests}::bytea[])`,
+)
+
+/** What is true of a secret within this transaction; null: there is none. */
+export async function factsWithin(trx: Trx, digests: readonly Buffer[]): Promise<Facts | null> {
+  const { rows } = await factsByDigests(trx, { digests })
   return rows[0] ? factsOf(rows[0]) : null
 }
 

@@ -2,11 +2,12 @@
 // what is to be forgotten, confirmations that it was, and the barrier that an acknowledgement waits for. It rests
 // on one fact: messages arrive in commit order, so whoever receives a heartbeat has received every announcement
 // that was committed before it. The rules and their measurements: docs/operate/revocation.md.
-import { sql } from 'kysely'
+import { CompiledQuery, sql } from 'kysely'
 import type { Invalidation } from '../db/change.ts'
 import type { Listener, ListenerEvents } from '../db/listen.ts'
 import { channel } from '../db/postgres.ts'
 import { serverIdentity, whichServer } from '../db/preparing-client.ts'
+import { type Given, statement } from '../db/statement.ts'
 import type { Trx } from '../db/tables.ts'
 import { type GrantedLease, holdMs, leaseMs } from './lease.ts'
 
@@ -234,7 +235,7 @@ export function createReplicas(dependencies: ReplicaDependencies): Replicas {
       )
     },
     async admit(trx) {
-      const { rows } = await sql<{ server: string }>`${sql.raw(whichServer)}`.execute(trx)
+      const { rows } = await trx.executeQuery(askWhichServer)
       if (server === null || rows[0]?.server === server) return
       // The connection is of no use any more; the pool opens another.
       await sql`select pg_terminate_backend(pg_backend_pid())`.execute(trx).catch(() => {})
@@ -255,7 +256,7 @@ export function createReplicas(dependencies: ReplicaDependencies): Replicas {
       const listed = JSON.stringify(what)
       const text = `i ${self} ${id} ${listed.length > longestPayload ? '[]' : listed}`
       try {
-        await sql`select pg_notify(${channel}, ${text})`.execute(trx)
+        await notify(trx, { text })
       } catch (error) {
         barriers.delete(id)
         throw error
@@ -301,6 +302,10 @@ export function createReplicas(dependencies: ReplicaDependencies): Replicas {
   }
 }
 
+const askWhichServer = CompiledQuery.raw(whichServer) as CompiledQuery<{ server: string }>
+const notify = statement(
+  (_db, given: Given<{ text: string }>) => sql`select pg_notify(${sql.val(channel)}, ${given.text})`,
+)
 /** The count is read after the heartbeat was sent, so it misses no change that was committed before. */
 const readAlong = `(select count from silent_changes) as silent, extract(epoch from clock_timestamp())::float8 * 1000 as now, ${serverIdentity} as server`
 /**

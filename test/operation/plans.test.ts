@@ -1,8 +1,11 @@
-// A statement that the server has prepared goes on working when an upgrade of another replica gives its table another
-// column: a list at once, a change by being tried again.
+// Statements that the server has prepared: what checks and changes ask for is planned once, whatever it is given; and goes on
+// working when an upgrade of another replica gives its table another column: a list at once, a change by being tried again.
+import { randomBytes } from 'node:crypto'
 import { sql } from 'kysely'
 import t from 'tap'
 import { openPostgres } from '../../src/db/postgres.ts'
+import { transactOn } from '../../src/db/transact.ts'
+import { createLookup, factsWithin } from '../../src/verify/lookup.ts'
 import { freshPostgresUrl } from '../helpers/databases.ts'
 import { provision, registerPosts, startLatchkey } from '../helpers/latchkey.ts'
 
@@ -27,4 +30,24 @@ t.test('an upgrade of another replica breaks neither lists nor changes', async (
   for (const table of ['token', 'subject', 'scope', 'service', 'audit_event'])
     await sql`alter table ${sql.table(table)} add column of_tomorrow text`.execute(store.db)
   await useAll(tokens.slice(8))
+})
+
+t.test('what a check and a change ask for is not planned anew each time', async (t) => {
+  const { url, drop } = await freshPostgresUrl()
+  t.teardown(drop)
+  await startLatchkey(t, 'postgres', { DATABASE_URL: url })
+  const store = await openPostgres(url)
+  t.teardown(store.close)
+  const lookup = createLookup(store.read, () => null)
+  const transact = transactOn(store.changes)
+  const times = 12
+  for (let i = 0; i < times; i++) {
+    await lookup([randomBytes(32)])
+    await transact((trx) => factsWithin(trx, [randomBytes(32)]))
+  }
+  // One after the other, so all on the same connection of each pool.
+  const plans = `select sum(custom_plans)::int as custom, sum(generic_plans)::int as once from pg_prepared_statements where name <> 'plans'`
+  const ofChecks = await store.read<{ custom: number; once: number }>('plans', plans, [])
+  const { rows: ofChanges } = await sql.raw(plans).execute(store.changes)
+  for (const rows of [ofChecks, ofChanges]) t.match(rows, [{ custom: 0, once: times }])
 })

@@ -196,15 +196,22 @@ async function onWarmReplica(
     put({ warm1MSeconds: warm1MSeconds(world, ms) })
     if (ms === null) await remember(replica, world, world.tokens)
     const pairs = [generator, world, replica, world.tokens, size.pairs] as const
-    const peers = [generator, world, replica, world.tokens, size.slowPairs] as const
+    const peers = (tokens: number) => [generator, world, replica, tokens, size.slowPairs] as const
+    const all = `${world.tokens.toLocaleString('en')} tokens`
     await attempt(['introspectVsFastify'], async () => ({
       introspectVsFastify: await introspectVsFastify(...pairs),
     }))
     await attempt(['forwardAuthVsFastify'], async () => ({
       forwardAuthVsFastify: await forwardAuthVsFastify(...pairs),
     }))
-    await attempt(['vsOidcProvider'], async () => ({ vsOidcProvider: await vsOidcProvider(...peers) }))
-    await attempt(['vsBetterAuth'], async () => ({ vsBetterAuth: await vsBetterAuth(...peers) }))
+    for (const [variation, tokens] of [
+      ['', 1],
+      [` ${all}`, world.tokens],
+    ] as const) {
+      const [oidcProvider, betterAuth] = [`vsOidcProvider${variation}`, `vsBetterAuth${variation}`]
+      await attempt([oidcProvider], async () => ({ [oidcProvider]: await vsOidcProvider(...peers(tokens)) }))
+      await attempt([betterAuth], async () => ({ [betterAuth]: await vsBetterAuth(...peers(tokens)) }))
+    }
     await attempt(['addedP99Ms'], async () => ({
       addedP99Ms: await addedP99Ms(generator, world, replica, world.tokens, size.latency),
     }))

@@ -53,11 +53,12 @@ export async function openPostgres(url: string): Promise<Store> {
 
 /**
  * For statements that find rows by their key, which one plan serves. By itself the server goes on planning those with a
- * list of digests each time, as it takes any list to be longer than one.
+ * list of digests each time, as it takes any list to be longer than one. The plan must not be one of the first minute, when
+ * tables are so small that reading them whole looks cheapest.
  */
 function planOnce(pool: pg.Pool): void {
   pool.on('connect', (client) => {
-    client.query('set plan_cache_mode = force_generic_plan').catch(() => {})
+    client.query('set plan_cache_mode = force_generic_plan; set enable_seqscan = off').catch(() => {})
   })
 }
 

@@ -69,18 +69,23 @@ export function createLookup(read: PreparedRead, server: () => string | null): R
   }
 }
 
-const factsByDigests = statement(
-  (_db, given: Given<{ digests: readonly Buffer[] }>) => sql<FactsRow>`
+/** Of so many digests: one, or two while a secret of the operator's is being replaced. As a list, it would be planned each time. */
+const factsBySome = (count: number) =>
+  statement((_db, given: Given<Record<number, Buffer>>) => {
+    const digests = Array.from({ length: count }, (_, at) => given[at]!)
+    return sql<FactsRow>`
     select s.ends_at, t.id, t.type, t.subject, t.team, t.audience, t.ip_ranges, t.created_at, t.expire_at,
       ${sql.raw(stateColumn)}, ${sql.raw(endsVersionColumn)},
       ${sql.raw(effectiveScopes('t.scopes', 'o.scope_cap'))} as scopes
     from token_secret s join token t on t.id = s.token_id join subject o on o.id = t.subject
-    where s.digest = any(${given.digests}::bytea[])`,
-)
+    where s.digest in (${sql.join(digests)})`
+  })
+const factsBy: ReturnType<typeof factsBySome>[] = []
 
 /** What is true of a secret within this transaction; null: there is none. */
 export async function factsWithin(trx: Trx, digests: readonly Buffer[]): Promise<Facts | null> {
-  const { rows } = await factsByDigests(trx, { digests })
+  factsBy[digests.length] ??= factsBySome(digests.length)
+  const { rows } = await factsBy[digests.length]!(trx, digests)
   return rows[0] ? factsOf(rows[0]) : null
 }
 

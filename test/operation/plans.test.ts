@@ -39,17 +39,20 @@ t.test('what a check and a change ask for is not planned anew each time', async 
   const store = await openPostgres(url)
   t.teardown(store.close)
   const lookup = createLookup(store.read, () => null)
-  const transact = transactOn(store.changes)
+  const [inChange, inAddition] = [transactOn(store.changes), transactOn(store.db)]
   const times = 12
   for (let i = 0; i < times; i++) {
     await lookup([randomBytes(32)])
-    await transact((trx) => factsWithin(trx, [randomBytes(32)]))
+    for (const transact of [inChange, inAddition])
+      await transact((trx) => factsWithin(trx, [randomBytes(32)]))
   }
   // One after the other, so all on the same connection of each pool.
   const plans = `select sum(custom_plans)::int as custom, sum(generic_plans)::int as once from pg_prepared_statements where name <> 'plans'`
   const ofChecks = await store.read<{ custom: number; once: number }>('plans', plans, [])
   const { rows: ofChanges } = await sql.raw(plans).execute(store.changes)
+  const { rows: ofAdditions } = await sql.raw<{ once: number }>(plans).execute(store.db)
   for (const rows of [ofChecks, ofChanges]) t.match(rows, [{ custom: 0, once: times }])
+  t.ok(ofAdditions[0]!.once > 0, 'what makes tokens is planned anew until the server knows better')
   await sql`analyze`.execute(store.db)
   const explained = await store.read<object>('explained', `explain execute "facts by digest" ('{}')`, [])
   t.notMatch(JSON.stringify(explained), /Seq Scan/, 'tables that are small now may grow under it')

@@ -8,7 +8,7 @@ import type { Generator } from './lib/generator.ts'
 import type { Target } from './lib/load.ts'
 import { secretOf } from './lib/population.ts'
 import { type Figure, percentile, ratioOf } from './lib/statistics.ts'
-import { remember, type World } from './lib/world.ts'
+import { active, remember, type World } from './lib/world.ts'
 
 const invalidPerSecond = 10_000
 const validPerSecond = 500
@@ -38,11 +38,7 @@ export async function flood(
   try {
     await remember(replica, world, tokens)
     // It remembers all there are, so only one that was never made is looked up.
-    await fetch(`${replica.url}/oauth2/introspect`, {
-      method: 'POST',
-      headers: { authorization: world.basic },
-      body: new URLSearchParams({ token: secretOf(world.tokens) }),
-    })
+    await active(world, replica, secretOf(world.tokens))
     if (lookups === 0) throw new Error('The proxy sees no lookups: has the query been renamed?')
     const target = introspectionTarget(replica.port, world.basic, tokens)
     const valid: Target = { ...target, name: 'valid', rate: validPerSecond }

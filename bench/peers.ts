@@ -1,6 +1,7 @@
-// vsOidcProvider, vsBetterAuth: introspection out of memory, for one check of a peer, each of one token over and over. A second
-// line has ours of a million at random, and theirs still of one, which is the kindest case for them. They are optional: installed in this repository or in the folder
-// that LATCHKEY_BENCH_PEERS names; otherwise the figure is not measured.
+// vsOidcProvider, vsBetterAuth: introspection out of memory, for one check of a peer, each of one token over and over. A
+// second line has ours of a million at random, and theirs still of one, which is the kindest case for them. They are
+// optional: installed in this repository or in the folder that LATCHKEY_BENCH_PEERS names; otherwise the figure is not
+// measured.
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'

@@ -4,7 +4,7 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { blackhole, pass, startProxy } from '../test/faults/proxy.ts'
 import { type Figure, percentile } from './lib/statistics.ts'
-import { call, type Replica, type World } from './lib/world.ts'
+import { active, call, type Replica, type World } from './lib/world.ts'
 
 /** Longer than a lease: before that, a replica cannot know whom it has not heard. */
 const settledMs = 3_000
@@ -97,14 +97,4 @@ export async function revokeCutOff(world: World, times: number): Promise<Figure>
 async function provision({ admin }: World, { url }: Replica): Promise<{ id: string; token: string }> {
   const body = { name: 'to be revoked', subject: 'user_42', scopes: ['posts:read'] }
   return (await call(url, admin, 'POST', '/api/v1/tokens', body)) as { id: string; token: string }
-}
-
-/** Whoever holds no lease answers 503, and that is not active. */
-async function active({ basic }: World, { url }: Replica, token: string): Promise<boolean> {
-  const answer = await fetch(`${url}/oauth2/introspect`, {
-    method: 'POST',
-    headers: { authorization: basic },
-    body: new URLSearchParams({ token }),
-  })
-  return (await answer.text()).includes('"active":true')
 }

@@ -161,6 +161,16 @@ export async function call(
   return text === '' ? null : JSON.parse(text)
 }
 
+/** Whoever holds no lease answers 503, and that is not active. */
+export async function active({ basic }: World, { url }: Replica, token: string): Promise<boolean> {
+  const answer = await fetch(`${url}/oauth2/introspect`, {
+    method: 'POST',
+    headers: { authorization: basic },
+    body: new URLSearchParams({ token }),
+  })
+  return (await answer.text()).includes('"active":true')
+}
+
 /** The tokens 0 to `count`, by SQL alone: the server makes secrets and digests itself. */
 async function loadInto(url: string, count: number): Promise<void> {
   const { key, keyId } = await digestKey(url)

@@ -23,7 +23,8 @@ export function newId(kind: IdKind, now: number): string {
   let pending = 2
   for (const byte of v7(nextOf(now), new Uint8Array(16))) {
     bits = (bits << 8) | byte
-    for (pending += 8; pending >= 5; ) {
+    pending += 8
+    while (pending >= 5) {
       pending -= 5
       text += crockford[(bits >> pending) & 31]
     }

@@ -54,11 +54,14 @@ export async function openPostgres(url: string): Promise<Store> {
 /**
  * For statements that find rows by their key, which one plan serves. By itself the server goes on planning those with a
  * list of digests each time, as it takes any list to be longer than one. The plan must not be one of the first minute, when
- * tables are so small that reading them whole looks cheapest.
+ * tables are so small that reading them whole looks cheapest. Before PostgreSQL 18, what cannot be had without that is reckoned so
+ * dear that it would be compiled (`jit`), for longer than it runs.
  */
 function planOnce(pool: pg.Pool): void {
   pool.on('connect', (client) => {
-    client.query('set plan_cache_mode = force_generic_plan; set enable_seqscan = off').catch(() => {})
+    client
+      .query('set plan_cache_mode = force_generic_plan; set enable_seqscan = off; set jit = off')
+      .catch(() => {})
   })
 }
 

@@ -15,9 +15,10 @@ const another = { kind: 'token', id: 'tok_01k0000d6d806a39ba8faa2375' } as const
 function unknownSecrets() {
   let reads = 0
   const digest = (one: string) => createHash('sha256').update(one).digest()
-  const into = (one: string, words: Int32Array) =>
-    void words.set(new Int32Array(digest(one).buffer.slice(0, 32)))
-  const ring = { digests: (one: string) => [digest(one)], digesters: [{ into }] } as unknown as KeyRing
+  const ring = {
+    digests: (one: string) => [digest(one)],
+    digesters: [{ into: () => {} }],
+  } as unknown as KeyRing
   const facts = createFactsSource({
     ring,
     shape: () => true,

@@ -12,7 +12,7 @@ import { pins, root } from './lib/child.ts'
 import { type Generator, startGenerator } from './lib/generator.ts'
 import type { PairOptions } from './lib/pairs.ts'
 import { type Figure, notMeasured } from './lib/statistics.ts'
-import { openWorld, remember, type World, warmed } from './lib/world.ts'
+import { openWorld, remember, type World } from './lib/world.ts'
 import { memory } from './memory.ts'
 import { missesVsPg } from './misses.ts'
 import { vsBetterAuth, vsOidcProvider } from './peers.ts'
@@ -88,6 +88,8 @@ function sizes(quick: boolean): {
   stores: number
   revokes: number
   cuts: number
+  /** Of replicas, to be warmed. */
+  starts: number
   growth: number[]
   replicas: number[]
 } {
@@ -100,6 +102,7 @@ function sizes(quick: boolean): {
         latency: { slices: 1, discardMs: 200, sliceMs: 700 },
         slices: 2,
         sliceMs: 400,
+        starts: 1,
         stores: 1,
         revokes: 40,
         cuts: 1,
@@ -114,6 +117,7 @@ function sizes(quick: boolean): {
         latency: { slices: 7, discardMs: 1_000, sliceMs: 2_000 },
         slices: 7,
         sliceMs: 1_000,
+        starts: 5,
         stores: 3,
         revokes: 500,
         cuts: 6,
@@ -153,7 +157,7 @@ async function measure(size: Sizes): Promise<Figures> {
   )
   const generator = await startGenerator()
   try {
-    await onWarmReplica(world, generator, size, put, attempt)
+    await onWarmReplica(world, generator, size, attempt)
     await onFreshReplicas(world, generator, size, attempt)
     for (const tokens of size.growth) {
       const key = `introspectVsFastify ${tokens.toLocaleString('en')} tokens`
@@ -178,23 +182,12 @@ async function onWarmReplica(
   world: World,
   generator: Generator,
   size: Sizes,
-  put: Put,
   attempt: Attempt,
 ): Promise<void> {
-  const keys = [
-    'warm1MSeconds',
-    'introspectVsFastify',
-    'forwardAuthVsFastify',
-    'addedP99Ms',
-    'vsOidcProvider',
-    'vsBetterAuth',
-  ]
+  const keys = ['introspectVsFastify', 'forwardAuthVsFastify', 'addedP99Ms', 'vsOidcProvider', 'vsBetterAuth']
   if (!wants(...keys)) return
-  const replica = await world.replica({ isCold: true })
+  const replica = await world.replica()
   try {
-    const ms = await warmed(replica)
-    put({ warm1MSeconds: warm1MSeconds(world, ms) })
-    if (ms === null) await remember(replica, world, world.tokens)
     const pairs = [generator, world, replica, world.tokens, size.pairs] as const
     const peers = (tokens: number) => [generator, world, replica, tokens, size.slowPairs] as const
     const all = `${world.tokens.toLocaleString('en')} tokens`
@@ -227,6 +220,7 @@ async function onFreshReplicas(
   attempt: Attempt,
 ): Promise<void> {
   const { slices, sliceMs } = size
+  await attempt(['warm1MSeconds'], async () => ({ warm1MSeconds: await warm1MSeconds(world, size.starts) }))
   const ofCatalog = Object.keys(table).filter((key) => /catalog/i.test(key))
   await attempt(ofCatalog, () => catalogFigures(generator, world, size.pairs))
   await attempt(['missesVsPg'], async () => ({ missesVsPg: await missesVsPg(world, slices, sliceMs) }))

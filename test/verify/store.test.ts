@@ -410,9 +410,9 @@ t.test(
 
 t.test('an id of a shared value is used again, and never while somebody has it', async (t) => {
   const interned = new Interned<string>()
-  const kept = interned.acquire('kept', () => 'kept')
+  const kept = interned.acquire('kept', String, 'kept')
   for (let i = 0; i < 1000; i++) {
-    const id = interned.acquire(`${i}`, () => `value ${i}`)
+    const id = interned.acquire(`${i}`, String, `value ${i}`)
     if (id > 1 || id === kept || interned.value(id) !== `value ${i}`) t.fail(`id ${id}`)
     interned.release(id)
   }

@@ -13,7 +13,7 @@ export class Interned<Value> {
   }
 
   /** The id of the value known by `key`, made by `make` if nobody has it yet; owned until released. */
-  acquire(key: string, make: () => Value): number {
+  acquire<From>(key: string, make: (from: From) => Value, from: From): number {
     const known = this.#ids.get(key)
     if (known !== undefined) {
       this.#references[known]!++
@@ -22,7 +22,7 @@ export class Interned<Value> {
     const id = this.#free.pop() ?? this.#values.length
     this.#ids.set(key, id)
     this.#keys[id] = key
-    this.#values[id] = make()
+    this.#values[id] = make(from)
     this.#references[id] = 1
     return id
   }

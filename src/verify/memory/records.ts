@@ -7,9 +7,6 @@ import type { Facts, TokenType } from '../../policy/facts.ts'
 import { markOf, Subjects } from './subjects.ts'
 import { unpackTokenId } from './token-id.ts'
 
-/** What a record refers to by number. */
-export type References = { readonly grant: number; readonly origin: number }
-
 // Chunks, so that growing never copies a record and a store for a thousand tokens stays small.
 const CHUNK_BITS = 11
 const CHUNK = 1 << CHUNK_BITS
@@ -101,7 +98,15 @@ export class Records {
     for (const chunks of [this.#words, this.#bytes, this.#marks]) chunks.pop()
   }
 
-  write(slot: number, key: Int32Array, tokenId: Int32Array, facts: Facts, references: References): void {
+  /** @param grant and `origin`: what the record refers to by number */
+  write(
+    slot: number,
+    key: Int32Array,
+    tokenId: Int32Array,
+    facts: Facts,
+    grant: number,
+    origin: number,
+  ): void {
     const created = facts.createdAt
     const expire = facts.expireAt ?? NEVER
     const words = this.#wordsOf(slot)
@@ -112,7 +117,7 @@ export class Records {
     words[at + EXPIRE] = expire
     words[at + TIMES] = (high(created) << 16) | high(expire)
     words[at + GRANT] =
-      references.grant |
+      grant |
       (typeCodes[facts.type] << TYPE_SHIFT) |
       (stateCodes[facts.state] << STATE_SHIFT) |
       (facts.endsAt === null ? 0 : ENDS_FLAG) |
@@ -120,7 +125,7 @@ export class Records {
     keep(this.#ends, slot, facts.endsAt)
     keep(this.#endsVersions, slot, facts.endsVersion)
     const subject = this.#subjects.write(this.#bytesOf(slot), subjectAt(slot), facts.subject)
-    words[at + ORIGIN] = references.origin | (subject << SUBJECT_SHIFT)
+    words[at + ORIGIN] = origin | (subject << SUBJECT_SHIFT)
     words[at + USES] = 0
     words[at + CIRCUMSTANCES] = 0
     this.#marks[slot >>> CHUNK_BITS]![slot & (CHUNK - 1)] = markOf(facts.subject)

@@ -108,7 +108,8 @@ export function createFactStore({ capacity }: { capacity: number }): FactStore {
   }
 
   function link(slot: number): void {
-    const [keyHash, tokenIdHash] = [records.keyHash(slot), records.tokenIdHash(slot)]
+    const keyHash = records.keyHash(slot)
+    const tokenIdHash = records.tokenIdHash(slot)
     byKey.of(keyHash).add(slot, keyHash)
     byTokenId.of(tokenIdHash).add(slot, tokenIdHash)
   }
@@ -154,16 +155,16 @@ export function createFactStore({ capacity }: { capacity: number }): FactStore {
 
   function set(key: Key, facts: Facts): void {
     if (key.length !== 8) throw new RangeError('a key is eight words')
-    for (const time of [facts.createdAt, facts.expireAt, facts.endsAt]) assertTime(time)
+    assertTime(facts.createdAt)
+    assertTime(facts.expireAt)
+    assertTime(facts.endsAt)
     packTokenId(facts.tokenId, idWords)
     const known = slotOf(key)
-    const references = {
-      grant: grants.acquire(lastGrantKey(facts), () => makeGrant(facts)),
-      origin: origins.acquire(lastOriginKey(facts), () => makeOrigin(facts)),
-    }
+    const grant = grants.acquire(lastGrantKey(facts), makeGrant, facts)
+    const origin = origins.acquire(lastOriginKey(facts), makeOrigin, facts)
     if (known >= 0) unlink(known)
     const slot = known >= 0 ? known : freeSlot()
-    records.write(slot, key, idWords, facts, references)
+    records.write(slot, key, idWords, facts, grant, origin)
     link(slot)
   }
 
@@ -280,7 +281,11 @@ const frozen = (list: readonly string[]) => (list.length === 0 ? none : Object.f
 // Each string with its length before it: a team's name may contain any separator, and two different sets must
 // never look alike. JSON says the same in twice the time.
 const grantKey = ({ audience, scopes }: Facts) => `${listKey(audience)}|${listKey(scopes)}`
-const originKey = ({ team, ranges }: Facts) => `${listKey(team === null ? [] : [team])}|${listKey(ranges)}`
+// Most have a team and no ranges, or neither; no other key begins with `=`.
+function originKey({ team, ranges }: Facts): string {
+  if (ranges.length === 0) return team === null ? '' : `=${team}`
+  return `${listKey(team === null ? [] : [team])}|${listKey(ranges)}`
+}
 
 function listKey(list: readonly string[]): string {
   let key = ''

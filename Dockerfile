@@ -35,5 +35,6 @@ ENV LATCHKEY_DATA_DIR=/data
 VOLUME /data
 USER node
 EXPOSE 8080 9090
-HEALTHCHECK --interval=5s --timeout=3s --start-period=30s --retries=3 CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.LATCHKEY_PORT}/livez`).then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
+# Every 5 s in a process of its own, which for fetch would compile a parser each time: a quarter of a second of processor.
+HEALTHCHECK --interval=5s --timeout=3s --start-period=30s --retries=3 CMD ["node", "-e", "http.get(`http://127.0.0.1:${process.env.LATCHKEY_PORT}/livez`, (answer) => process.exit(answer.statusCode === 200 ? 0 : 1)).on('error', () => process.exit(1))"]
 CMD ["node", "dist/main.js"]

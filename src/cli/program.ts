@@ -7,7 +7,8 @@
 // 3. Errors are thrown: what the API refuses goes through as it is; else `usage(…)` or a Failure (failure.ts), which says
 //    what to do. Exit codes and wording are report.ts's business. Before what cannot be undone: `confirm` (ask.ts), with a
 //    --yes of its own. Secrets come in by secret-input.ts only.
-// 4. Heavy imports (the database, parsers) are made inside `run`: every command of the group loads the file.
+// 4. Heavy imports (the database, parsers) are made inside `run`: every command of the group loads the file. The platform's
+//    fetch is one of them: HTTP goes through connect.ts.
 // 5. A test in test/cli that runs it as a program (helpers/cli.ts), in both forms; then the help texts are written anew by
 //    `UPDATE_HELP=1 npx tap test/cli/help.test.ts`. The reader's page is docs/automate/cli.md.
 import { Command, type CommanderError } from 'commander'

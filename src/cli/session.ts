@@ -1,8 +1,8 @@
 // Which Latchkey, and who we are to it: the first credential that is given wins, the others are shadowed.
 import { existsSync } from 'node:fs'
-import { type Client, createClient } from '@latchkey/sdk/client'
+import type { Client } from '@latchkey/sdk/client'
 import { Option } from 'commander'
-import { version } from '../version.ts'
+import { connect } from './connect.ts'
 import { Failure, usage } from './failure.ts'
 import { profileFile, readProfile } from './profile.ts'
 import { secretFromFile, secretFromStdin } from './secret-input.ts'
@@ -89,7 +89,7 @@ export async function locate(
 
 function normal(url: string, from: string): string {
   try {
-    return createClient({ url }).url
+    return connect({ url }).url
   } catch {
     throw usage(`${from} must be an http(s) URL without user and password.`, `For example: ${defaultUrl}`)
   }
@@ -98,7 +98,7 @@ function normal(url: string, from: string): string {
 /** As whoever is signed in; as anybody when nobody is. */
 export function clientOf({ url, credential }: Session): Client {
   try {
-    return createClient({ url, token: credential?.secret, userAgent: `latchkey-cli/${version}` })
+    return connect({ url, token: credential?.secret })
   } catch {
     throw new Failure('signIn', 'no-credential', `What ${credential?.source} holds is no secret.`, '')
   }

@@ -15,9 +15,25 @@ export type ClientOptions = {
   readonly timeoutMs?: number | undefined
   /** Default: `latchkey-sdk`. */
   readonly userAgent?: string | undefined
-  /** For tests. Default: the platform's. */
-  readonly fetch?: typeof fetch | undefined
+  /** Default: the platform's. */
+  readonly fetch?: Fetch | undefined
 }
+
+/** What is asked of fetch: the platform's does, and whatever does no less. */
+export type Fetch = (
+  url: string,
+  request: {
+    method: string
+    headers: Record<string, string>
+    body?: string | Uint8Array | URLSearchParams
+    /** Aborted when it took too long; what rejects then is its reason. */
+    signal: AbortSignal
+    redirect: 'manual'
+  },
+) => Promise<{ status: number; headers: AnswerHeaders; text(): Promise<string> }>
+
+/** As many of one name are one, joined by commas. */
+export type AnswerHeaders = Pick<Headers, 'get'> & Iterable<[string, string]>
 
 export type Query = Readonly<Record<string, string | number | boolean | readonly string[] | undefined>>
 
@@ -30,7 +46,7 @@ export type Call = {
 }
 
 /** `body`: parsed if it is JSON, else text; `T` is what the caller expects it to be. */
-export type Answer<T> = { readonly status: number; readonly headers: Headers; readonly body: T }
+export type Answer<T> = { readonly status: number; readonly headers: AnswerHeaders; readonly body: T }
 
 export type Client = {
   readonly url: string
@@ -48,12 +64,12 @@ export function createClient(options: ClientOptions): Client {
 
   async function call<T>(method: string, path: string, { query, body, headers }: Call = {}) {
     const sent = encode(body)
-    const request: RequestInit = {
+    const request = {
       method,
       headers: { ...own, ...sent.headers, ...headers },
       signal: AbortSignal.timeout(timeoutMs),
       // Whoever redirects us would get the secret.
-      redirect: 'manual',
+      redirect: 'manual' as const,
       ...(sent.body !== undefined && { body: sent.body }),
     }
     const { response, text } = await exchange(fetch, url + pathOf(path) + queryOf(path, query), request)
@@ -104,11 +120,7 @@ function encode(body: unknown): {
   return { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }
 }
 
-async function exchange(
-  fetch: typeof globalThis.fetch,
-  url: string,
-  request: RequestInit,
-): Promise<{ response: Response; text: string }> {
+async function exchange(fetch: Fetch, url: string, request: Parameters<Fetch>[1]) {
   try {
     const response = await fetch(url, request)
     return { response, text: await response.text() }
@@ -121,21 +133,21 @@ async function exchange(
   }
 }
 
-function read<T>({ status, headers }: Response, text: string): Answer<T> {
+function read<T>({ status, headers }: Awaited<ReturnType<Fetch>>, text: string): Answer<T> {
   if ([301, 302, 303, 307, 308].includes(status)) throw redirected(status, headers)
   const body = parse(status, headers, text)
   if (status >= 400) throw errorOf(status, headers, body)
   return { status, headers, body: body as T }
 }
 
-function redirected(status: number, headers: Headers): LatchkeyError {
+function redirected(status: number, headers: AnswerHeaders): LatchkeyError {
   const location = headers.get('location')
   const elsewhere = location && URL.canParse(location) ? new URL(location).origin : 'another path'
   const detail = `This address redirects to ${elsewhere}, where no secret is taken by itself: use that URL.`
   return new LatchkeyError(detail, { status, code: 'redirected' })
 }
 
-function parse(status: number, headers: Headers, text: string): unknown {
+function parse(status: number, headers: AnswerHeaders, text: string): unknown {
   if (!/^[^;]*[/+]json\b/i.test(headers.get('content-type') ?? '')) return text
   try {
     return text === '' ? null : JSON.parse(text)
@@ -148,7 +160,7 @@ function parse(status: number, headers: Headers, text: string): unknown {
  * What to ask for next (RFC 8288), of the same path. Of the link's target only the query is taken, so that it does not
  * matter under which name Latchkey knows itself, and that no link leads away from it. Null: that was the last page.
  */
-export function nextQuery(headers: Headers): Query | null {
+export function nextQuery(headers: AnswerHeaders): Query | null {
   const target = /<([^>]*)>\s*;[^,]*\brel="?next\b/.exec(headers.get('link') ?? '')?.[1]
   if (target === undefined) return null
   const { searchParams } = new URL(target, 'http://latchkey.invalid')

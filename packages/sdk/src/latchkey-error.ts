@@ -54,7 +54,7 @@ export class LatchkeyError extends Error {
 }
 
 /** @param body parsed, if it was JSON */
-export function errorOf(status: number, headers: Headers, body: unknown): LatchkeyError {
+export function errorOf(status: number, headers: Pick<Headers, 'get'>, body: unknown): LatchkeyError {
   const said = isObject(body) ? body : {}
   const text = (name: string) => (typeof said[name] === 'string' ? said[name] : null)
   const list = (name: string) => (Array.isArray(said[name]) ? said[name] : [])

@@ -1,6 +1,6 @@
 // Asks GitHub for the identity of the job that we run in: a JWT for one audience.
-import { createClient, LatchkeyError } from '@latchkey/sdk/client'
-import { version } from '../../version.ts'
+import { LatchkeyError } from '@latchkey/sdk/client'
+import { connect } from '../connect.ts'
 import { Failure } from '../failure.ts'
 import { shell } from '../shell.ts'
 import { mask } from './mask.ts'
@@ -19,7 +19,7 @@ export async function githubIdentity(audience: string): Promise<string> {
       'Add "permissions: { id-token: write }" to the job; one for a pull request from a fork never gets one.',
     )
   const { origin, pathname, search } = new URL(identityUrl)
-  const github = createClient({ url: origin, token: identityBearer, userAgent: `latchkey-cli/${version}` })
+  const github = connect({ url: origin, token: identityBearer })
   const { body } = await github
     .call<{ value?: unknown }>('GET', pathname + search, { query: { audience } })
     .catch((error) => {

@@ -1,8 +1,8 @@
 // Check of the port to listen on: free, or taken by the Latchkey that is meant to be there.
 import { once } from 'node:events'
 import { createServer } from 'node:net'
-import { createClient } from '@latchkey/sdk/client'
 import type { Config } from '../../config.ts'
+import { connect } from '../connect.ts'
 import { type Check, fail, ok, reasonOf } from './check.ts'
 import { lookAt } from './server.ts'
 
@@ -23,7 +23,7 @@ export async function checkPort({ host, port }: Config): Promise<{ check: Check;
       ),
       answers: false,
     }
-  const seen = await lookAt(createClient({ url: localUrl(host, port), timeoutMs }))
+  const seen = await lookAt(connect({ url: localUrl(host, port), timeoutMs }))
   const answers = seen.kind === 'latchkey' || seen.kind === 'not ready'
   if (seen.kind === 'latchkey')
     return { check: ok('port', `Latchkey ${seen.version} serves at ${at}.`), answers }

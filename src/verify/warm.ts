@@ -6,7 +6,7 @@ import { serverIdentity } from '../db/preparing-client.ts'
 import type { Db } from '../db/tables.ts'
 import { transactOn } from '../db/transact.ts'
 import type { Facts, TokenType } from '../policy/facts.ts'
-import { effectiveScopes } from './lookup.ts'
+import { effectiveScopes, endsVersionColumn } from './lookup.ts'
 
 /** Tokens of a page that have all but themselves in common; at least one row, with nothing but `server`. */
 type Alike = {
@@ -24,6 +24,9 @@ type Alike = {
   /** Base64, as the others that are times. */
   created: string
   expire: string
+  /** null: these have no end of their own, and end no other. */
+  ends: string | null
+  endings: string | null
 }
 
 const pageSize = 20_000
@@ -34,30 +37,30 @@ const atOnce = 500
 const beforeAll = 'tok_~'
 const separator = '\u001f'
 
-// A page of tokens that are good, with secrets that end nothing and have no end of their own: the others are few, or asked
-// for rarely, and a miss each. Text columns are joined by a control character that no value may contain; digests, and times as
+// A page of tokens that are good: the others are asked for rarely, and a miss each. Text columns are joined by a control character that no value may contain; digests, and times as
 // they lie there, are bytes in base64, which both sides make sense of several times faster than of hexadecimal. Both
 // tables are read by their index between the same two ids; of subjects, only those matter that take something away, and these
 // have an index of their own. To tell what is alike costs most, and an empty list more than null.
 const pageBetween = ({ from, before }: Bounds, keyId: string) => sql<Alike>`
   with page as (
-    select s.digest, t.id, t.type, t.subject, t.team, t.scopes, o.scope_cap as cap, t.created_at, t.expire_at,
+    select s.digest, t.id, t.type, t.subject, t.team, t.scopes, o.scope_cap as cap, t.created_at, t.expire_at, s.ends_at,
+      ${sql.raw(endsVersionColumn)}, case when s.ends_at is not null or t.first_use_ends is not null then true end as is_ending,
       ${nullIfEmpty('t.audience')} as audience, ${nullIfEmpty('t.ip_ranges')} as ranges
     from token t
-    join token_secret s on s.token_id = t.id and s.key_id = ${keyId} and not s.ended and s.ends_at is null
+    join token_secret s on s.token_id = t.id and s.key_id = ${keyId} and not s.ended
       and s.token_id >= ${from} and s.token_id < ${before}
     left join (select id, disabled_at, scope_cap from subject where disabled_at is not null or scope_cap is not null) o
       on o.id = t.subject
     where t.id >= ${from} and t.id < ${before} and t.revoked_at is null and t.disabled_at is null
-      and o.disabled_at is null and (t.first_use_ends is null or s.version <> t.secret_version)
-      and (t.expire_at is null or t.expire_at > now())
+      and o.disabled_at is null and (t.expire_at is null or t.expire_at > now())
   ), alike as (
     select type, audience, ranges, ${sql.raw(effectiveScopes('page.scopes', 'page.cap'))} as scopes,
       ${inBase64('digest')} as digests, string_agg(id, '\u001f') as ids, string_agg(subject, '\u001f') as subjects,
       string_agg(coalesce('=' || team, ''), '\u001f') as teams,
-      ${inBase64('timestamptz_send(created_at)')} as created,
-      ${inBase64(`coalesce(timestamptz_send(expire_at), '${noTimeAsBytes}'::bytea)`)} as expire
-    from page group by type, audience, ranges, page.scopes, cap
+      ${inBase64(bytesOf('created_at'))} as created, ${inBase64(bytesOf('expire_at'))} as expire,
+      ${inBase64(bytesOf('ends_at'), 'filter (where is_ending)')} as ends,
+      string_agg(coalesce(ends_version::text, ''), ' ') filter (where is_ending) as endings
+    from page group by type, audience, ranges, page.scopes, cap, is_ending
   )
   select ${sql.raw(serverIdentity)} as server, alike.* from (select) here left join alike on true`
 
@@ -81,15 +84,17 @@ const sample = (part: number) => sql<{ id: string; tokens: number }>`
 const hashed = sql`select set_config('work_mem', '64MB', true), set_config('enable_sort', 'off', true),
   set_config('enable_nestloop', 'off', true), set_config('jit', 'off', true)`
 
-/** Times are microseconds since 2000, 64 bits; the smallest stands for null. */
-const noTimeAsBytes = '\\x8000000000000000'
+/** Of a time: microseconds since 2000, 64 bits; the smallest stands for null. */
+function bytesOf(column: string): string {
+  return `coalesce(timestamptz_send(${column}), '\\x8000000000000000'::bytea)`
+}
 
 function nullIfEmpty(list: string) {
   return sql.raw(`case when cardinality(${list}) > 0 then ${list} end`)
 }
 
-function inBase64(bytes: string) {
-  return sql.raw(`encode(string_agg(${bytes}, ''::bytea), 'base64')`)
+function inBase64(bytes: string, filter = '') {
+  return sql.raw(`encode(string_agg(${bytes}, ''::bytea) ${filter}, 'base64')`)
 }
 
 export type WarmUpDependencies = {
@@ -181,13 +186,16 @@ async function rememberAlike(
   if (alike.digests === null) return 0
   const digests = bufferOf(alike.digests)
   const [created, expire] = [bufferOf(alike.created), bufferOf(alike.expire)]
+  const ends = alike.ends === null ? null : bufferOf(alike.ends)
   const words = new Int32Array(8)
   const [ids, subjects, teams] = [alike.ids, alike.subjects, alike.teams].map((text) => text.split(separator))
+  const endings = alike.endings?.split(' ')
   const { type, audience, scopes, ranges } = alike
   for (let row = 0; row < ids!.length; row++) {
     if (row % atOnce === atOnce - 1) await letOthersRun()
     for (let word = 0; word < 8; word++) words[word] = digests.readInt32LE(row * 32 + word * 4)
     const team = teams![row]!
+    const ending = endings?.[row] ?? ''
     remember(words, {
       tokenId: ids![row]!,
       type,
@@ -198,8 +206,8 @@ async function rememberAlike(
       ranges: ranges ?? none,
       createdAt: timeAt(created, row)!,
       expireAt: timeAt(expire, row),
-      endsAt: null,
-      endsVersion: null,
+      endsAt: ends && timeAt(ends, row),
+      endsVersion: ending === '' ? null : Number(ending),
       state: 'active',
     })
   }

@@ -132,21 +132,23 @@ export async function warmUp({
   reserve(count)
   const coming: Promise<Page>[] = []
   let loaded = 0
-  const askForMore = () => {
-    while (pages.length > 0 && coming.length < inFlight && loaded + coming.length * pageSize < capacity) {
+  const askForMore = (beingTakenIn: 0 | 1) => {
+    const fits = () => loaded + (coming.length + beingTakenIn) * pageSize < capacity
+    while (pages.length > 0 && coming.length < inFlight && fits()) {
       const page = fetch(pages.shift()!)
       page.catch(() => {})
       coming.push(page)
     }
   }
-  askForMore()
+  askForMore(0)
   for (let next = coming.shift(); next !== undefined; next = coming.shift()) {
     const { begun, rows } = await next
     // The database works on pages while one is taken in.
-    askForMore()
+    askForMore(1)
     if (rows[0]!.server !== server()) return loaded
     for (const alike of rows)
       loaded += await rememberAlike(alike, (digest, facts) => remember(digest, facts, begun))
+    askForMore(0)
   }
   return loaded
 }

@@ -137,6 +137,11 @@ t.test('warming up loads each token once, however many pages they are cut into',
   t.ok(loaded > many, `${loaded}`)
   t.equal(warmed.size, loaded)
   t.ok(reserved > many / 2 && reserved < many * 2, `${reserved} were expected`)
+
+  let pages = 0
+  const mark = () => pages++
+  t.ok((await warmUp({ ...everything, ...(await known(store.db)), db: store.db, capacity: 1, mark })) > 0)
+  t.equal(pages, 1, 'no more is asked for than there is room for')
 })
 
 t.test('a page of tokens that the statistics know nothing of is not compared each with each', async (t) => {

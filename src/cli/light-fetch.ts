@@ -1,13 +1,19 @@
 // As much of fetch as a client asks for, on Node's own HTTP client. The platform's compiles a parser in every new process,
 // which took half of a command's time, and a script waits for each command. It follows no redirect, and keeps nothing.
-import type { IncomingMessage, RequestOptions } from 'node:http'
+import type { Agent as HttpAgent, IncomingMessage, RequestOptions } from 'node:http'
 import { text } from 'node:stream/consumers'
 import type { Fetch } from '@latchkey/sdk/client'
 
+/** As fetch has it: what is idle for longer may have been forgotten by a firewall on the way, which nobody is told. */
+const idleMs = 4_000
+const agents: { http?: HttpAgent; https?: HttpAgent } = {}
+
 /** Rejects with the error of Node's, which has a `code`, or with the signal's reason. */
 export const lightFetch: Fetch = async (url, { method, headers, body, signal }) => {
-  const { request } = await (url.startsWith('https:') ? import('node:https') : import('node:http'))
-  const options: RequestOptions = { method, headers: { ...typeOf(body), ...headers }, signal }
+  const secure = url.startsWith('https:')
+  const { request, Agent } = await (secure ? import('node:https') : import('node:http'))
+  const agent = (agents[secure ? 'https' : 'http'] ??= new Agent({ keepAlive: true, timeout: idleMs }))
+  const options: RequestOptions = { method, headers: { ...typeOf(body), ...headers }, signal, agent }
   try {
     const answer = await new Promise<IncomingMessage>((resolve, reject) => {
       const asked = request(url, options, resolve).on('error', reject)

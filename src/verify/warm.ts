@@ -37,10 +37,11 @@ const atOnce = 500
 const beforeAll = 'tok_~'
 const separator = '\u001f'
 
-// A page of tokens that are good: the others are asked for rarely, and a miss each. Text columns are joined by a control character that no value may contain; digests, and times as
-// they lie there, are bytes in base64, which both sides make sense of several times faster than of hexadecimal. Both
-// tables are read by their index between the same two ids; of subjects, only those matter that take something away, and these
-// have an index of their own. To tell what is alike costs most, and an empty list more than null.
+// A page of tokens that are good: the others are asked for rarely, and a miss each. Text columns are joined by a control
+// character that no value may contain; digests, and times as they lie there, are bytes in base64, which both sides make
+// sense of several times faster than of hexadecimal. Both tables are read by their index between the same two ids; of
+// subjects, only those matter that take something away, and these have an index of their own. To tell what is alike costs
+// most, and an empty list more than null.
 const pageBetween = ({ from, before }: Bounds, keyId: string) => sql<Alike>`
   with page as (
     select s.digest, t.id, t.type, t.subject, t.team, t.scopes, o.scope_cap as cap, t.created_at, t.expire_at, s.ends_at,

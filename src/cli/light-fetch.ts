@@ -12,8 +12,9 @@ const agents: { http?: HttpAgent; https?: HttpAgent } = {}
 export const lightFetch: Fetch = async (url, { method, headers, body, signal }) => {
   const secure = url.startsWith('https:')
   const { request, Agent } = await (secure ? import('node:https') : import('node:http'))
-  const agent = (agents[secure ? 'https' : 'http'] ??= new Agent({ keepAlive: true, timeout: idleMs }))
-  const options: RequestOptions = { method, headers: { ...typeOf(body), ...headers }, signal, agent }
+  const scheme = secure ? 'https' : 'http'
+  agents[scheme] ??= new Agent({ keepAlive: true, timeout: idleMs })
+  const options: RequestOptions = { method, headers: { ...typeOf(body), ...headers }, signal, agent: agents[scheme] }
   try {
     const answer = await new Promise<IncomingMessage>((resolve, reject) => {
       const asked = request(url, options, resolve).on('error', reject)

@@ -14,7 +14,12 @@ export const lightFetch: Fetch = async (url, { method, headers, body, signal }) 
   const { request, Agent } = await (secure ? import('node:https') : import('node:http'))
   const scheme = secure ? 'https' : 'http'
   agents[scheme] ??= new Agent({ keepAlive: true, timeout: idleMs })
-  const options: RequestOptions = { method, headers: { ...typeOf(body), ...headers }, signal, agent: agents[scheme] }
+  const options: RequestOptions = {
+    method,
+    headers: { ...typeOf(body), ...headers },
+    signal,
+    agent: agents[scheme],
+  }
   try {
     const answer = await new Promise<IncomingMessage>((resolve, reject) => {
       const asked = request(url, options, resolve).on('error', reject)

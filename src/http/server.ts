@@ -21,6 +21,7 @@ import { keepAliveSeconds, type Lane } from './lane.ts'
 import { Problem, ProblemSchema, problemBody, sendProblem } from './problem.ts'
 import type { ProblemCode } from './problems.ts'
 import { requestIds } from './request-id.ts'
+import { buildSerializer } from './serializing.ts'
 import { validationProblem, validatorCompiler } from './validation.ts'
 
 export type App = FastifyInstance<
@@ -79,6 +80,7 @@ export function createServer({ issuer, logger, metrics, now, isStopping, lanes }
     },
     clientErrorHandler: (error, socket) => refuseConnection(error, socket as Socket, issuer),
     routerOptions: { maxParamLength: 200 },
+    schemaController: { compilersFactory: { buildSerializer } },
   }).withTypeProvider<TypeBoxTypeProvider>()
 
   // Only JSON is read here; a door that takes something else brings its own parser.

@@ -1,5 +1,5 @@
 // Input is checked against the route's schema once, at the border; this file says how. The words are wording.ts.
-import { Ajv, type ErrorObject } from 'ajv'
+import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv'
 import formats from 'ajv-formats'
 import type { FastifySchemaCompiler } from 'fastify'
 import { type FieldError, Problem } from './problem.ts'
@@ -36,9 +36,18 @@ const isStorable = (at: number) => at >= Date.parse('0001-01-01T00:00:00Z') && a
 
 const isWellFormed = (value: string) => !/\p{Surrogate}/u.test(value)
 
+/** Compiles at the first request (as serializing.ts does), so one that cannot be compiled shows there: test/http/bad-input. */
 // biome-ignore lint/suspicious/noExplicitAny: Fastify's own type of a schema
-export const validatorCompiler: FastifySchemaCompiler<any> = ({ schema, httpPart }) =>
-  (httpPart === 'body' ? strict : fromText).compile(schema)
+export const validatorCompiler: FastifySchemaCompiler<any> = ({ schema, httpPart }) => {
+  let compiled: ValidateFunction | undefined
+  const validate: ReturnType<FastifySchemaCompiler<unknown>> = (value) => {
+    compiled ??= (httpPart === 'body' ? strict : fromText).compile(schema)
+    const isValid = compiled(value)
+    validate.errors = compiled.errors ?? null
+    return isValid
+  }
+  return validate
+}
 
 /** Turns Ajv's findings into one Problem that names every wrong field. */
 export function validationProblem(findings: readonly ErrorObject[], context: string): Problem {

@@ -1,5 +1,8 @@
 // Run by tap once before all tests, as a process of its own: sees to a PostgreSQL server for the run and to the
 // template database, and to the PGlite image. It leaves the address in a file for databases.ts, and the stopping to after.ts.
+import { readdirSync } from 'node:fs'
+import { basename, dirname } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 import { migrate } from '../../src/db/migrate.ts'
 import { openPostgres } from '../../src/db/postgres.ts'
@@ -10,6 +13,7 @@ import { startPostgres } from './postgres-server.ts'
 const oldestVersion = 15
 
 try {
+  checkFolders()
   const given = process.env['TEST_DATABASE_URL']
   if (given) await checkGivenServer(given)
   else await startSharedServer()
@@ -19,6 +23,17 @@ try {
 } catch (error) {
   console.error(error instanceof Error ? error.message : error)
   process.exitCode = 1
+}
+
+/** What is not in a folder's all.test.ts would not be run, without a word. */
+function checkFolders(): void {
+  const test = fileURLToPath(new URL('..', import.meta.url))
+  const files = readdirSync(test, { recursive: true, encoding: 'utf8' }).filter((file) =>
+    file.endsWith('.test.ts'),
+  )
+  const run = files.filter((file) => basename(file) === 'all.test.ts').map((file) => dirname(file))
+  const left = files.filter((file) => !run.includes(dirname(file)))
+  if (left.length > 0) throw new Error(`${left.join(', ')}: not run, for want of an all.test.ts beside it`)
 }
 
 async function migrateUrl(url: string): Promise<void> {

@@ -6,7 +6,7 @@ import { Skipped, startHarness } from './harness.ts'
 import { groups } from './scenarios.ts'
 import { sabotages, spring, traps } from './traps.ts'
 
-t.jobs = 2
+t.jobs = 3
 
 for (const [group, scenarios] of Object.entries(groups)) {
   t.test(`${group}: no answer after an acknowledged revoke is active`, { buffered: true }, async (t) => {

@@ -2,10 +2,10 @@
 import { createClient } from '@latchkey/sdk/client'
 import fc from 'fast-check'
 import t from 'tap'
-import { carryOut, isOpen } from '../../src/cli/apply/plan.ts'
-import type { Wanted } from '../../src/cli/apply/wanted.ts'
-import { type File, stepsFor } from '../helpers/apply.ts'
-import { startLatchkey } from '../helpers/latchkey.ts'
+import { carryOut, isOpen } from '../../../src/cli/apply/plan.ts'
+import type { Wanted } from '../../../src/cli/apply/wanted.ts'
+import { type File, stepsFor } from '../../helpers/apply.ts'
+import { startLatchkey } from '../../helpers/latchkey.ts'
 
 t.test('any file after any other', async (t) => {
   const latchkey = await startLatchkey(t, 'pglite')

@@ -2,9 +2,9 @@
 import { chmod, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
-import { actionsOf, applying, fileOf } from '../helpers/apply.ts'
-import { provision, startLatchkey } from '../helpers/latchkey.ts'
-import { hasTerminal, inTerminal } from '../helpers/terminal.ts'
+import { actionsOf, applying, fileOf } from '../../helpers/apply.ts'
+import { provision, startLatchkey } from '../../helpers/latchkey.ts'
+import { hasTerminal, inTerminal } from '../../helpers/terminal.ts'
 
 t.test('a file to apply', async (whole) => {
   const latchkey = await startLatchkey(whole, 'pglite')

@@ -1,8 +1,8 @@
 // Service tokens in a file for `latchkey apply`: narrowed in place, or replaced so that nothing is down; and what is not
 // clear is not done.
 import t from 'tap'
-import { actionsOf, applying, fileOf, secretsWork } from '../helpers/apply.ts'
-import { provision, startLatchkey } from '../helpers/latchkey.ts'
+import { actionsOf, applying, fileOf, secretsWork } from '../../helpers/apply.ts'
+import { provision, startLatchkey } from '../../helpers/latchkey.ts'
 
 t.test('tokens in a file', async (whole) => {
   const latchkey = await startLatchkey(whole, 'pglite')

@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readdir } from 'node:fs/promises'
 import t, { type Test } from 'tap'
-import { isOpen } from '../../src/cli/apply/plan.ts'
+import { isOpen } from '../../../src/cli/apply/plan.ts'
 import {
   type Applying,
   actionsOf,
@@ -13,10 +13,10 @@ import {
   fileOf,
   secretsWork,
   stepsFor,
-} from '../helpers/apply.ts'
-import { answers, loses, type Moment, putInFront } from '../helpers/bad-moments.ts'
-import { cliFile } from '../helpers/cli.ts'
-import { startLatchkey } from '../helpers/latchkey.ts'
+} from '../../helpers/apply.ts'
+import { answers, loses, type Moment, putInFront } from '../../helpers/bad-moments.ts'
+import { cliFile } from '../../helpers/cli.ts'
+import { startLatchkey } from '../../helpers/latchkey.ts'
 
 t.test('a run that ends in the middle', async (whole) => {
   const latchkey = await startLatchkey(whole, 'pglite')

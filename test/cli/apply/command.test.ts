@@ -3,8 +3,8 @@ import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { stringify } from 'yaml'
-import { actionsOf, applying, fileOf, secretsWork } from '../helpers/apply.ts'
-import { provision, startLatchkey } from '../helpers/latchkey.ts'
+import { actionsOf, applying, fileOf, secretsWork } from '../../helpers/apply.ts'
+import { provision, startLatchkey } from '../../helpers/latchkey.ts'
 
 t.test('apply', async (whole) => {
   const latchkey = await startLatchkey(whole, 'pglite')

@@ -4,23 +4,31 @@ import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 
+export type HeldPort = { readonly port: number; readonly release: () => Promise<unknown> }
+
 /**
- * From below the range out of which the system takes ports for connections that go out (Linux: from 32768), or one of them
- * may have it by the time it is listened on.
+ * Nobody else gets it until it is released. From below the range out of which the system takes ports for connections that
+ * go out (Linux: from 32768), or one of them may have it by the time it is listened on.
  */
-export async function freePort(host: string): Promise<number> {
+export async function holdPort(host: string): Promise<HeldPort> {
   for (let triesLeft = mostTries; ; triesLeft--) {
     const port = randomInt(25_000, 32_768)
-    const probe = createServer().listen(port, host)
+    const holder = createServer((socket) => socket.destroy()).listen(port, host)
     try {
-      await once(probe, 'listening')
-      probe.close()
-      await once(probe, 'close')
-      return port
+      await once(holder, 'listening')
+      let released: Promise<unknown> | undefined
+      return { port, release: () => (released ??= once(holder.close(), 'close')) }
     } catch (error) {
       if (triesLeft === 0 || (error as { code?: string }).code !== 'EADDRINUSE') throw error
     }
   }
+}
+
+/** One that was free a moment ago, for a process that is yet to begin. */
+export async function freePort(host: string): Promise<number> {
+  const { port, release } = await holdPort(host)
+  await release()
+  return port
 }
 
 const mostTries = 20

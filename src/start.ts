@@ -9,7 +9,7 @@ import type { Invalidation } from './db/change.ts'
 import { migrate } from './db/migrate.ts'
 import { answers, openStore, type Store } from './db/open.ts'
 import { embeddedSecret, writeAdminToken } from './embedded-files.ts'
-import { freePort } from './free-port.ts'
+import { holdPort } from './free-port.ts'
 import type { App } from './http/server.ts'
 import { createCredentials } from './identity/credentials.ts'
 import { declareOwnScopes } from './identity/declare-scopes.ts'
@@ -97,7 +97,9 @@ async function bringUp(
   const { db } = store
   const ring = await prepareStore(store, config, logger, options.now ?? Date.now)
 
-  const port = config.port === 0 ? await freePort(config.host) : config.port
+  const held = config.port === 0 ? await holdPort(config.host) : null
+  if (held) undo.push(held.release)
+  const port = held?.port ?? config.port
   const issuer = config.issuer ?? `http://localhost:${port}`
   const metrics = createMetrics(version)
   const shape = secretShape([config.tokenPrefix, ...config.tokenPrefixesPast])
@@ -172,6 +174,7 @@ async function bringUp(
   }
   const app = await buildApp({ ...made, logger, metrics, readiness, isStopping, lanes, now })
   undo.push(() => app.close())
+  await held?.release()
   await app.listen({ host: config.host, port })
   if (config.managementPort !== null) {
     const management = createManagementServer(metrics, readiness)

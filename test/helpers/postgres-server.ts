@@ -428,11 +428,11 @@ async function ready(server: PostgresServer): Promise<void> {
 
 /**
  * A port that is free, and stays so while the server is down: not one of those the kernel hands out for outgoing
- * connections (32768 and up on Linux, 49152 elsewhere).
+ * connections (32768 and up on Linux, 49152 elsewhere), and none of those that a Latchkey chooses from (src/free-port.ts).
  */
 async function freePort(): Promise<number> {
   for (;;) {
-    const port = randomInt(15_000, 30_000)
+    const port = randomInt(15_000, 25_000)
     const probe = createServer()
     const free = await new Promise<boolean>((done) => {
       probe.once('error', () => done(false))

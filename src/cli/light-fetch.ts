@@ -1,5 +1,5 @@
 // As much of fetch as a client asks for, on Node's own HTTP client. The platform's compiles a parser in every new process,
-// which took half of a command's time, and a script waits for each command. It follows no redirect, and keeps nothing.
+// which took half of a command's time, and a script waits for each command. It follows no redirect, and has no cache.
 import type { Agent as HttpAgent, IncomingMessage, RequestOptions } from 'node:http'
 import { text } from 'node:stream/consumers'
 import type { Fetch } from '@latchkey/sdk/client'

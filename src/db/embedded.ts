@@ -14,6 +14,10 @@ import type { Store } from './open.ts'
 import { pgliteDialect } from './pglite-dialect.ts'
 import type { Db, Tables } from './tables.ts'
 
+// Compiling PGlite once more, optimised, takes 40 to 100 MB and makes no change measurably faster; of initdb it would be a
+// quarter of the processor time.
+setFlagsFromString('--liftoff-only')
+
 /** Data directories do not survive a major version of PostgreSQL, so it is written beside them. */
 const storeFormat = 'pglite-0.5/postgresql-18'
 
@@ -44,7 +48,6 @@ export async function openEmbedded(dataDir: string): Promise<Store> {
 
 /** @param files a directory, or `memory://` with an image to load */
 export async function openPglite(files: string, image?: Blob): Promise<Store> {
-  compileOnce()
   const pglite = await PGlite.create(files, { startParams, ...(image && { loadDataDir: image }) })
   const db: Db = new Kysely<Tables>({ dialect: pgliteDialect(pglite) })
   return {
@@ -84,13 +87,7 @@ async function initialise(dataDir: string, files: string): Promise<void> {
   await rename(unfinished, files)
 }
 
-/** Compiling PGlite once more, optimised, takes 40 to 100 MB and makes nothing measurably faster; initdb it makes slower. */
-function compileOnce(): void {
-  setFlagsFromString('--liftoff-only')
-}
-
 if (process.argv[1] === fileURLToPath(import.meta.url) && process.argv[2]) {
-  compileOnce()
   const pglite = await PGlite.create(process.argv[2], { startParams })
   await pglite.close()
 }

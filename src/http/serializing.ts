@@ -5,7 +5,7 @@ const buildCompiler = SerializerSelector()
 
 /**
  * Fastify's own compiler of serializers, except that it compiles one when an answer first needs it: a start would spend
- * a fifth of its time on answers that most processes never give.
+ * a tenth of its time on answers that most processes never give.
  */
 export const buildSerializer: typeof buildCompiler = (schemas, options) => {
   const compile = buildCompiler(schemas, options)

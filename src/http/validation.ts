@@ -36,7 +36,7 @@ const isStorable = (at: number) => at >= Date.parse('0001-01-01T00:00:00Z') && a
 
 const isWellFormed = (value: string) => !/\p{Surrogate}/u.test(value)
 
-/** Compiles at the first request (as serializing.ts does), so one that cannot be compiled shows there: test/http/bad-input. */
+/** Compiles at the first request (as serializing.ts does), so one that cannot be compiled shows there: test/http/schemas. */
 // biome-ignore lint/suspicious/noExplicitAny: Fastify's own type of a schema
 export const validatorCompiler: FastifySchemaCompiler<any> = ({ schema, httpPart }) => {
   let compiled: ValidateFunction | undefined

@@ -224,7 +224,7 @@ async function onFreshReplicas(
   const ofCatalog = Object.keys(table).filter((key) => /catalog/i.test(key))
   await attempt(ofCatalog, () => catalogFigures(generator, world, size.pairs))
   await attempt(['missesVsPg'], async () => ({ missesVsPg: await missesVsPg(world, slices, sliceMs) }))
-  await attempt(['floodQueries', 'floodValidP99Ratio'], () => flood(generator, world, slices, sliceMs))
+  await attempt(['floodQueries', 'floodValidP99Ratio'], () => flood(generator, world, slices, 2 * sliceMs))
   await attempt(['revokeP50Ms', 'revokeP99Ms'], async () => {
     const { p50, p99 } = await revokeOn(world, 3, size.revokes)
     return { revokeP50Ms: p50, revokeP99Ms: p99 }

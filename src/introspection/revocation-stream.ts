@@ -72,6 +72,8 @@ export function revocationStream(app: App, { feed, lease, monotonic }: StreamDep
   function open(request: FastifyRequest, reply: FastifyReply): void {
     reply.hijack()
     const { raw } = reply
+    // Gone while its credentials were looked at: there is no `close` to come any more.
+    if (raw.destroyed) return
     raw.writeHead(200, {
       ...reply.getHeaders(),
       'content-type': 'text/event-stream',
@@ -83,7 +85,12 @@ export function revocationStream(app: App, { feed, lease, monotonic }: StreamDep
         if (raw.writableLength > mostUnreadBytes) raw.destroy()
         else raw.write(text)
       },
-      end: () => raw.end(),
+      // Told nothing any more: it may be long until a listener that does not read takes the end, and to write after that is
+      // an error that nobody would catch.
+      end() {
+        forsake()
+        raw.end()
+      },
     }
     const since = request.headers['last-event-id']
     const leave = feed.subscribe(typeof since === 'string' ? since : null, (event, missed) => {
@@ -93,10 +100,11 @@ export function revocationStream(app: App, { feed, lease, monotonic }: StreamDep
       if (event.kind === 'reset' || event.what.some((what) => bears(what, stream.principal))) stream.end()
     })
     streams.add(stream)
-    raw.on('close', () => {
+    const forsake = () => {
       leave()
       streams.delete(stream)
-    })
+    }
+    raw.on('close', forsake)
   }
 }
 

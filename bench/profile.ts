@@ -14,6 +14,7 @@ import { judge } from '../src/policy/judge.ts'
 import { createDigester } from '../src/token/digest.ts'
 import { secretShape } from '../src/token/format.ts'
 import { createUsage } from '../src/token/usage.ts'
+import { soleLease } from '../src/verify/lease.ts'
 import { createFactStore } from '../src/verify/memory/store.ts'
 import { createVerify } from '../src/verify/verify.ts'
 import { factsOf, secretOf } from './lib/population.ts'
@@ -46,7 +47,12 @@ const shape = secretShape(['lk'])
 const usage = createUsage(undefined as never, store, Date.now)
 const metrics = createMetrics('bench')
 const clientSecret = newClientSecret()
-const credentials = createCredentials(await storeWith(clientSecret), Buffer.alloc(32, 1))
+const credentials = createCredentials({
+  db: await storeWith(clientSecret),
+  admit: async () => {},
+  lease: soleLease,
+  key: Buffer.alloc(32, 1),
+})
 const newRequestId = requestIds(now)
 const basic = `Basic ${Buffer.from(`posts:${clientSecret}`).toString('base64')}`
 const facts = {

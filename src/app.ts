@@ -59,6 +59,7 @@ export type Parts = {
   readonly live: Live
   readonly feed: Feed
   readonly lease: Lease
+  readonly confirm: () => Promise<boolean>
   readonly monotonic: () => number
   readonly logger: Logger
   readonly metrics: Metrics
@@ -117,7 +118,15 @@ export async function buildApp(parts: Parts): Promise<App> {
     issuer,
     onChecked: (active) => onChecked('introspect', active),
   })
-  oauthRoutes(app, { db, change, guard, introspect, digests: ring.digests, now, onRevoked })
+  oauthRoutes(app, {
+    change,
+    confirm: parts.confirm,
+    guard,
+    introspect,
+    digests: ring.digests,
+    now,
+    onRevoked,
+  })
   const onTrouble = (err: Error) => logger.error({ err }, 'a check failed')
   const introspectLane = introspectionLane({ introspect, trustedProxies: config.trustedProxies, onTrouble })
   const forwardAuth = createForwardAuth({ verify, onChecked: (active) => onChecked('forward-auth', active) })

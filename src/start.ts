@@ -8,6 +8,7 @@ import type { Config } from './config.ts'
 import type { Invalidation } from './db/change.ts'
 import { migrate } from './db/migrate.ts'
 import { answers, openStore, type Store } from './db/open.ts'
+import type { Trx } from './db/tables.ts'
 import { embeddedSecret, writeAdminToken } from './embedded-files.ts'
 import { holdPort } from './free-port.ts'
 import type { App } from './http/server.ts'
@@ -103,8 +104,6 @@ async function bringUp(
   const issuer = config.issuer ?? `http://localhost:${port}`
   const metrics = createMetrics(version)
   const shape = secretShape([config.tokenPrefix, ...config.tokenPrefixesPast])
-  const credentials = createCredentials(db, ring.subkey('client credentials'))
-  const live = createLive(db, async (trx) => truth.replicas?.admit(trx))
   const forgetOthers = (what: readonly Invalidation[] | null) => {
     const concerns = (kinds: readonly string[]) => what?.some((one) => kinds.includes(one.kind)) ?? true
     if (concerns(['services'])) credentials.forget()
@@ -112,6 +111,9 @@ async function bringUp(
   }
   const truth = createTruth(store, ring, shape, forgetOthers, logger, sabotage)
   const { lease, replicas, facts } = truth
+  const admit = async (trx: Trx) => replicas?.admit(trx)
+  const credentials = createCredentials({ db, admit, lease, key: ring.subkey('client credentials') })
+  const live = createLive(db, admit)
   undo.push(async () => replicas?.stop())
   await replicas?.ready()
 
@@ -156,7 +158,7 @@ async function bringUp(
     const ready = await answers(db)
     return { ready, reason: ready ? 'ok' : 'the store does not answer' }
   }
-  const { feed, monotonic } = truth
+  const { confirm, feed, monotonic } = truth
   const made = {
     config,
     issuer,
@@ -170,6 +172,7 @@ async function bringUp(
     live,
     feed,
     lease,
+    confirm,
     monotonic,
   }
   const app = await buildApp({ ...made, logger, metrics, readiness, isStopping, lanes, now })

@@ -9,11 +9,13 @@ const pauseMs = 1_000
 
 export const isWorker = (): boolean => cluster.isWorker
 
-/** Resolves with the exit code when all have ended: 0 after a stop, 1 when one could not even start. */
+/** Resolves with the exit code when all have ended: 0 after a stop, 1 when one could not even start the first time. */
 export async function superviseWorkers(config: Config, logger: Logger): Promise<number> {
   const port = config.port === 0 ? await freePort(config.host) : config.port
   const workers = new Map<number, Worker>()
+  const served = new Set<number>()
   let stopping = false
+  let exitCode = 0
   return new Promise((resolve) => {
     const stop = () => {
       stopping = true
@@ -22,16 +24,17 @@ export async function superviseWorkers(config: Config, logger: Logger): Promise<
     const run = (number: number) => {
       const worker = cluster.fork(environmentOf(number, port, config))
       workers.set(number, worker)
-      let served = false
-      worker.once('listening', () => {
-        served = true
-      })
+      worker.once('listening', () => served.add(number))
       worker.once('exit', (code, signal) => {
         workers.delete(number)
         if (!stopping) logger.error({ worker: number, code, signal }, 'a worker ended')
-        // One that never served has told why; the others would say the same.
-        if (!served && !stopping) stop()
-        if (stopping && workers.size === 0) return resolve(served ? 0 : 1)
+        // It has told why, and it is in the settings. Of one that has served before it may pass: the database is away.
+        if (!served.has(number) && !stopping) {
+          logger.error({ worker: number }, 'a worker could not start, so all are stopped')
+          exitCode = 1
+          stop()
+        }
+        if (stopping && workers.size === 0) return resolve(exitCode)
         if (!stopping) setTimeout(() => !stopping && run(number), pauseMs)
       })
     }

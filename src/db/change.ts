@@ -13,6 +13,14 @@ export type Invalidation =
   /** What a service has published: its routes. No fact about a token depends on it. */
   | { readonly kind: 'catalog' }
 
+export const invalidationKinds: ReadonlySet<Invalidation['kind']> = new Set([
+  'token',
+  'subject',
+  'services',
+  'scopes',
+  'catalog',
+])
+
 export type Work<T> = (trx: Trx, invalidate: (what: Invalidation) => void) => Promise<T>
 
 /**

@@ -58,7 +58,6 @@ export function listen(url: string, channel: string, events: ListenerEvents): Li
       .then(() => next.query(`listen ${channel}`))
       .then(() => {
         if (stopped || ended) return end(null)
-        failures = 0
         client = next
         events.onUp()
       })
@@ -84,6 +83,8 @@ export function listen(url: string, channel: string, events: ListenerEvents): Li
       if (client === null)
         throw Object.assign(new Error('The listening session is down'), { code: 'ECONNRESET' })
       const { rows }: pg.QueryResult<R> = await client.query(text, values)
+      // Not as soon as it listens: of a server that takes sessions and refuses to notify, nothing is gained by more of them.
+      failures = 0
       return rows
     },
     restart: () => current(new Error('restarted')),

@@ -134,10 +134,12 @@ function pool(url: string, max: number, deadlineMs: number, waitMs = connectMs):
   return one
 }
 
-/** With an asynchronous standby, a failover may lose what was acknowledged. */
+/** With an asynchronous standby, or commits that do not wait for it (`local`), a failover may lose what was acknowledged. */
 async function failoverOf(pool: pg.Pool): Promise<Store['failover']> {
-  const { rows } = await pool.query(`select current_setting('synchronous_standby_names') as names`)
-  return rows[0].names === '' ? 'best effort' : 'safe'
+  const { rows } = await pool.query(
+    `select current_setting('synchronous_standby_names') as names, current_setting('synchronous_commit') as commits`,
+  )
+  return rows[0].names === '' || rows[0].commits === 'local' ? 'best effort' : 'safe'
 }
 
 /** A pooler in transaction mode lends a session to others in between, so what is listened for there may go astray. */

@@ -60,8 +60,11 @@ export const isRefusal = (error: unknown): boolean => error instanceof pg.Databa
 /** 0A000: "cached plan must not change result type". Whoever repeats the statement, has it planned anew. */
 export const planIsStale = '0A000'
 
-/** Tells a primary from the one it replaced, even where both still answer; a connection leads to one as long as it lasts. */
-export const serverIdentity = 'pg_postmaster_start_time()::text'
+/**
+ * Tells a primary from the one it replaced, even where both still answer; a connection leads to one as long as it lasts.
+ * A number: a time as text depends on the session's TimeZone and DateStyle, which may differ between sessions.
+ */
+export const serverIdentity = 'extract(epoch from pg_postmaster_start_time())::text'
 export const whichServer = `select ${serverIdentity} as server`
 
 function nameOf(text: string): string | null {

@@ -2,7 +2,8 @@
 // milliseconds, a right one is remembered for some minutes under a keyed digest, and forgotten when anything changes.
 import { hash as hashOnce, randomBytes } from 'node:crypto'
 import { hash, verify } from '@node-rs/argon2'
-import type { Db } from '../db/tables.ts'
+import type { Db, Trx } from '../db/tables.ts'
+import { transactOn } from '../db/transact.ts'
 import { Problem } from '../http/problem.ts'
 import { serviceById, serviceSecrets } from './queries.ts'
 
@@ -14,7 +15,7 @@ export type Credentials = {
   /**
    * null: no such client, or not its secret.
    * @param header the Authorization header, where they came in one
-   * @throws Problem unavailable when too many are being verified
+   * @throws Problem unavailable when too many are being verified, or it cannot be known now
    */
   check(clientId: string, secret: string, header?: string): Promise<ServiceIdentity | null>
   /** A service by its id, without asking who it is; for bearer callers that speak for one, and for gateways. */
@@ -26,6 +27,15 @@ export type Credentials = {
 /** Ids and secrets come from [A-Za-z0-9_-], as some clients percent-encode the rest in Basic and others do not. */
 export const clientSecretPattern = '^[A-Za-z0-9_-]{12,128}$'
 
+export type CredentialsDependencies = {
+  readonly db: Db
+  /** Throws when the connection leads to a former primary; see verify/replicas.ts. */
+  readonly admit: (trx: Trx) => Promise<void>
+  /** Nothing that was remembered counts without it: a credential may have been removed meanwhile. */
+  readonly lease: { holds(): boolean; wait(): Promise<boolean> }
+  readonly key: Buffer
+}
+
 const argon2id = 2
 // OWASP: m=19 MiB, t=2, p=1.
 const cost = { algorithm: argon2id, memoryCost: 19_456, timeCost: 2, parallelism: 1 }
@@ -33,11 +43,13 @@ const rememberMs = 5 * 60_000
 const mostRemembered = 1_000
 const mostAtOnce = 2
 const mostWaiting = 64
+const mostReads = 3
 
 export const newClientSecret = () => `lks_${randomBytes(32).toString('base64url')}`
 export const hashClientSecret = (secret: string) => hash(secret, cost)
 
-export function createCredentials(db: Db, key: Buffer): Credentials {
+export function createCredentials({ db, admit, lease, key }: CredentialsDependencies): Credentials {
+  const transact = transactOn(db)
   const prefix = key.toString('base64')
   const verified = new Map<string, { service: ServiceIdentity; until: number }>()
   const beingVerified = new Map<string, Promise<ServiceIdentity | null>>()
@@ -57,13 +69,36 @@ export function createCredentials(db: Db, key: Buffer): Credentials {
     return entry && performance.now() < entry.until ? entry : null
   }
 
+  const read = <T>(work: (trx: Trx) => Promise<T>): Promise<T> =>
+    transact(async (trx) => {
+      await admit(trx)
+      return work(trx)
+    })
+
+  /** What is remembered, else what is read, as far as no change and no loss of the lease overtook it. */
+  async function current<T>(remembered: () => T | null, find: () => Promise<T | null>): Promise<T | null> {
+    for (let tries = 1; ; tries++) {
+      if (!lease.holds() && !(await lease.wait())) throw unavailable()
+      const known = remembered()
+      if (known) return known
+      const begun = generation
+      const found = await find().catch((error: Error) => {
+        if (tries === mostReads || error instanceof Problem) throw error
+        return undefined
+      })
+      const counts = begun === generation || tries === mostReads
+      if (found !== undefined && counts && lease.holds()) return found
+      if (tries === mostReads) throw unavailable()
+    }
+  }
+
   async function verifyOnce(
     digest: string,
     clientId: string,
     secret: string,
   ): Promise<ServiceIdentity | null> {
     const begun = generation
-    const service = await limited(async () => slowCheck(db, clientId, secret, await decoy))
+    const service = await limited(async () => slowCheck(read, clientId, secret, await decoy))
     // Not when anything has changed since: what was read may be over.
     if (service && begun === generation) {
       keep(verified, digest, { service, until: performance.now() + rememberMs })
@@ -71,39 +106,46 @@ export function createCredentials(db: Db, key: Buffer): Credentials {
     return service
   }
 
+  /** Many requests of one service come at once after a start; they are one verification. */
+  function verifyTogether(digest: string, clientId: string, secret: string): Promise<ServiceIdentity | null> {
+    const begun = beingVerified.get(digest)
+    if (begun) return begun
+    const verification = verifyOnce(digest, clientId, secret)
+    beingVerified.set(digest, verification)
+    const over = () => {
+      if (beingVerified.get(digest) === verification) beingVerified.delete(digest)
+    }
+    verification.then(over, over)
+    return verification
+  }
+
   return {
     recall(header) {
+      if (!lease.holds()) return null
       if (last !== null && last.header === header && performance.now() < last.until) return last.service
       const entry = entryOf(digestOf(header))
       last = entry && { header, service: entry.service, until: entry.until }
       return entry?.service ?? null
     },
-    async check(clientId, secret, header) {
+    check(clientId, secret, header) {
       const digest = digestOf(header ?? `${clientId}\0${secret}`)
-      const entry = entryOf(digest)
-      if (entry) return entry.service
-      // Many requests of one service come at once after a start; they are one verification.
-      let verification = beingVerified.get(digest)
-      if (!verification) {
-        verification = verifyOnce(digest, clientId, secret)
-        beingVerified.set(digest, verification)
-        const over = () => {
-          if (beingVerified.get(digest) === verification) beingVerified.delete(digest)
-        }
-        verification.then(over, over)
-      }
-      return verification
+      return current(
+        () => entryOf(digest)?.service ?? null,
+        () => verifyTogether(digest, clientId, secret),
+      )
     },
-    async service(id) {
-      const service = known.get(id)
-      if (service) return service
-      const begun = generation
-      const row = await serviceById(db, id)
-      if (!row) return null
-      const found = { id: row.id, checksIp: row.checks_ip }
-      if (begun === generation) keep(known, id, found)
-      return found
-    },
+    service: (id) =>
+      current(
+        () => known.get(id) ?? null,
+        async () => {
+          const begun = generation
+          const row = await read((trx) => serviceById(trx, id))
+          if (!row) return null
+          const found = { id: row.id, checksIp: row.checks_ip }
+          if (begun === generation) keep(known, id, found)
+          return found
+        },
+      ),
     forget() {
       generation += 1
       last = null
@@ -119,13 +161,13 @@ function keep<T>(map: Map<string, T>, key: string, value: T): void {
 }
 
 async function slowCheck(
-  db: Db,
+  read: <T>(work: (trx: Trx) => Promise<T>) => Promise<T>,
   clientId: string,
   secret: string,
   decoy: string,
 ): Promise<ServiceIdentity | null> {
   // No other can have been registered, and the store refuses some (a NUL).
-  const rows = /^[a-z0-9_-]+$/.test(clientId) ? await serviceSecrets(db, clientId) : []
+  const rows = /^[a-z0-9_-]+$/.test(clientId) ? await read((trx) => serviceSecrets(trx, clientId)) : []
   for (const { phc, checksIp } of rows) {
     if (await verify(phc, secret)) return { id: clientId, checksIp }
   }
@@ -152,3 +194,9 @@ function limiter(most: number, waiting: number) {
     }
   }
 }
+
+const unavailable = () =>
+  new Problem(
+    'unavailable',
+    'This replica cannot know at the moment whether the credentials are good. Try again.',
+  )

@@ -2,9 +2,9 @@
 import type { FastifyRequest } from 'fastify'
 import Type from 'typebox'
 import type { Change } from '../db/change.ts'
-import type { Db } from '../db/tables.ts'
 import type { GuardDependencies } from '../guard/guard.ts'
 import { actorOf } from '../guard/principal.ts'
+import { Problem } from '../http/problem.ts'
 import type { App } from '../http/server.ts'
 import { lockToken, tokenIdByDigest } from '../token/queries.ts'
 import { revokeToken } from '../token/revoke.ts'
@@ -15,8 +15,9 @@ import { introspectionHeaders } from './lane.ts'
 import { oauthDoor } from './oauth-door.ts'
 
 export type OAuthDependencies = {
-  readonly db: Db
   readonly change: Change
+  /** Whether what is read from now on is from the server that counts. */
+  readonly confirm: () => Promise<boolean>
   readonly guard: GuardDependencies
   readonly digests: (secret: string) => Buffer[]
   readonly introspect: Introspect
@@ -108,7 +109,7 @@ function introspectRoute(app: App, introspect: Introspect): void {
  * Whoever presents a whole secret could end it as its bearer; so any authenticated caller may end it here, and the
  * answer is 200 whether or not it existed (RFC 7009 §2.2).
  */
-function revokeRoute(app: App, { db, change, guard, digests, now, onRevoked }: OAuthDependencies): void {
+function revokeRoute(app: App, { change, confirm, guard, digests, now, onRevoked }: OAuthDependencies): void {
   app.route({
     method: 'POST',
     url: '/oauth2/revoke',
@@ -131,14 +132,21 @@ function revokeRoute(app: App, { db, change, guard, digests, now, onRevoked }: O
       const form = readForm(bodyOf(request))
       const { authorization, from } = presentedBy(request)
       request.principal = await authenticateCaller(authorization, form, [], from, guard)
-      const id = await tokenIdByDigest(db, digests(required(form, 'token')))
-      if (id !== undefined) {
-        const first = await change(async (trx, invalidate) => {
-          const row = await lockToken(trx, id)
-          return row !== undefined && revokeToken(trx, row, actorOf(request), invalidate, new Date(now()))
+      const presented = digests(required(form, 'token'))
+      const revoke = () =>
+        change(async (trx, invalidate) => {
+          const id = await tokenIdByDigest(trx, presented)
+          const row = id === undefined ? undefined : await lockToken(trx, id)
+          return row && revokeToken(trx, row, actorOf(request), invalidate, new Date(now()))
         })
-        if (first) onRevoked()
+      let first = await revoke()
+      // A former primary does not know what was made on the new one; "revoked" must not be said of a token that lives on.
+      if (first === undefined) {
+        if (!(await confirm()))
+          throw new Problem('unavailable', 'It cannot be known at the moment what the token is. Try again.')
+        first = await revoke()
       }
+      if (first) onRevoked()
       return reply.send({})
     },
   })

@@ -10,8 +10,8 @@ export type Lease = {
 }
 
 export type GrantedLease = Lease & {
-  /** @param sentAt when the heartbeat was sent, monotonic milliseconds */
-  grant(sentAt: number): void
+  /** @param sentAt when the heartbeat was sent, monotonic milliseconds @param clockAtSent the same by the clock */
+  grant(sentAt: number, clockAtSent: number): void
   drop(): void
 }
 
@@ -20,15 +20,27 @@ export const holdMs = 1_000
 /** More requests than these are not worth holding: they are told at once. */
 const mostWaiting = 10_000
 
-/** @param monotonic milliseconds that never go back */
-export function createLease(monotonic: () => number): GrantedLease {
+/** The two clocks may part by so much, which is more than they drift or are corrected by at once. */
+const mostApartMs = 1_000
+
+/**
+ * A machine that sleeps may stop the monotonic clock meanwhile; afterwards the other one is ahead, and what the lease
+ * still says is not to be believed.
+ * @param monotonic milliseconds that never go back @param clock milliseconds of the day's time
+ */
+export function createLease(monotonic: () => number, clock: () => number = Date.now): GrantedLease {
   let until = Number.NEGATIVE_INFINITY
+  let apart = 0
   let waiting = new Set<(held: boolean) => void>()
-  const holds = () => monotonic() < until
+  const holds = () => {
+    const at = monotonic()
+    return at < until && Math.abs(clock() - at - apart) < mostApartMs
+  }
   return {
     holds,
-    grant(sentAt) {
+    grant(sentAt, clockAtSent) {
       until = Math.max(until, sentAt + leaseMs)
+      apart = clockAtSent - sentAt
       if (!holds()) return
       const released = waiting
       waiting = new Set()

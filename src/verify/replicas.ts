@@ -3,7 +3,7 @@
 // on one fact: messages arrive in commit order, so whoever receives a heartbeat has received every announcement
 // that was committed before it. The rules and their measurements: docs/operate/revocation.md.
 import { CompiledQuery, sql } from 'kysely'
-import type { Invalidation } from '../db/change.ts'
+import { type Invalidation, invalidationKinds } from '../db/change.ts'
 import type { Listener, ListenerEvents } from '../db/listen.ts'
 import { channel } from '../db/postgres.ts'
 import { serverIdentity, whichServer } from '../db/preparing-client.ts'
@@ -83,8 +83,16 @@ const timerSlackMs = 5
 /** NOTIFY's payload ends at 8000 bytes. */
 const longestPayload = 7_000
 
+const isKnown = ({ kind }: Invalidation) => invalidationKinds.has(kind)
+
 type HeartbeatRow = { silent: number; now: number; server: string }
-type Heartbeat = { readonly number: number; readonly sentAt: number; echoed: boolean; read: boolean }
+type Heartbeat = {
+  readonly number: number
+  readonly sentAt: number
+  readonly clockAtSent: number
+  echoed: boolean
+  read: boolean
+}
 type Barrier = { needed: Set<string> | null; resolve: () => void; done: Promise<void> }
 
 export function createReplicas(dependencies: ReplicaDependencies): Replicas {
@@ -125,7 +133,13 @@ export function createReplicas(dependencies: ReplicaDependencies): Replicas {
     if (heartbeat !== null && monotonic() - heartbeat.sentAt > echoMs) listener.restart()
     if (heartbeat !== null) return
     number += 1
-    const sent: Heartbeat = { number, sentAt: monotonic(), echoed: false, read: false }
+    const sent: Heartbeat = {
+      number,
+      sentAt: monotonic(),
+      clockAtSent: Date.now(),
+      echoed: false,
+      read: false,
+    }
     heartbeat = sent
     const text = heartbeatText(sabotage)
     listener
@@ -159,7 +173,7 @@ export function createReplicas(dependencies: ReplicaDependencies): Replicas {
   function complete(sent: Heartbeat): void {
     if (heartbeat !== sent || !sent.read || !sent.echoed) return
     heartbeat = null
-    lease.grant(sabotage.has('lease-from-receipt') ? monotonic() : sent.sentAt)
+    lease.grant(sabotage.has('lease-from-receipt') ? monotonic() : sent.sentAt, sent.clockAtSent)
     for (const one of asking) if (one.since <= sent.sentAt) one.settle(true)
     if (asking.size > 0) beatSoon()
   }
@@ -183,10 +197,15 @@ export function createReplicas(dependencies: ReplicaDependencies): Replicas {
     complete(heartbeat)
   }
 
+  /** What a later version says and this one does not understand, or anybody else does, is about everything. */
   function onAnnouncement(from: string, id: string, what: string): void {
-    const listed: Invalidation[] = JSON.parse(what)
-    if (listed.length > 0) onForget(listed)
-    else onForgetAll()
+    try {
+      const listed: Invalidation[] = JSON.parse(what)
+      if (listed.length > 0 && listed.every(isKnown)) onForget(listed)
+      else onForgetAll()
+    } catch {
+      onForgetAll()
+    }
     if (from === self) onOwnAnnouncement(id)
     // Several confirmations that fall due together go in one message: each is a commit that waits its turn.
     else if (confirmations.push(id) === 1) setImmediate(confirm)

@@ -19,6 +19,8 @@ import { warmUp } from './warm.ts'
 export type Truth = {
   readonly lease: Lease
   readonly replicas: Replicas | null
+  /** Whether the server that is read from now on is the one that counts; see Replicas. */
+  readonly confirm: () => Promise<boolean>
   readonly facts: FactsSource
   /** Uses are counted beside the facts. */
   readonly uses: Pick<FactStore, 'countUse' | 'takeUses'>
@@ -101,5 +103,5 @@ export function createTruth(
     })
   // With other replicas, a change of our own comes round like theirs, and is told to listeners then, once.
   const forget = replicas ? forgetHere : onForget
-  return { lease, replicas, facts, uses: memory, feed, forget, warm, monotonic }
+  return { lease, replicas, confirm, facts, uses: memory, feed, forget, warm, monotonic }
 }

@@ -488,3 +488,11 @@ t.test('the last circumstances are taken along with the uses, and those before t
   store.set(keys[1]!, known)
   t.same(store.takeUses(1, 1), [{ ...taken, count: 1, circumstances: 7 }], 'evicted, they are still told')
 })
+
+t.test('a use is told at its time, also when the clock was set back since', async (t) => {
+  const store = createFactStore({ capacity: 2 })
+  const now = Date.UTC(2026, 10, 1)
+  store.set(keys[0]!, fc.sample(facts, 1)[0]!)
+  store.countUse(store.find(keys[0]!), now, 0)
+  t.match(store.takeUses(1, now - 3), [{ at: now }])
+})

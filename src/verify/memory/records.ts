@@ -155,14 +155,14 @@ export class Records {
     return this.#wordsOf(slot)[wordAt(slot) + USES]!
   }
 
-  /** What was counted, which begins anew, and so do the circumstances. @param now not before the last use */
+  /** What was counted, which begins anew, and so do the circumstances. @param now within 24 days of the last use, either way */
   takeUses(slot: number, now: number): { count: number; at: number; circumstances: number } {
     const words = this.#wordsOf(slot)
     const record = wordAt(slot)
     const [count, circumstances] = [words[record + USES]!, words[record + CIRCUMSTANCES]!]
     words[record + USES] = 0
     words[record + CIRCUMSTANCES] = 0
-    return { count, at: now - ((now - words[record + USED_AT]!) >>> 0), circumstances }
+    return { count, at: now - ((now - words[record + USED_AT]!) | 0), circumstances }
   }
 
   copy(from: number, to: number): void {

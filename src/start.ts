@@ -176,14 +176,15 @@ async function bringUp(
     monotonic,
   }
   const app = await buildApp({ ...made, logger, metrics, readiness, isStopping, lanes, now })
-  undo.push(() => app.close())
-  await held?.release()
-  await app.listen({ host: config.host, port })
+  // First, so that nobody is served by a process that then ends for want of this port.
   if (config.managementPort !== null) {
     const management = createManagementServer(metrics, readiness)
     undo.push(() => management.close())
     await management.listen({ host: config.host, port: config.managementPort })
   }
+  undo.push(() => app.close())
+  await held?.release()
+  await app.listen({ host: config.host, port })
 
   // In the background; it ends by itself when the store is closed.
   if (replicas)

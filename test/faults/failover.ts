@@ -75,6 +75,10 @@ async function failover(
   await untilActive(run, moved, known[0]!)
   const doomed = [...known.slice(1), ...unread.slice(0, 8)]
   await Promise.all(doomed.map((token) => run.revoke(moved, token)))
+  // The former primary does not know these, and must not be believed that they do not exist.
+  const made = await Promise.all(Array.from({ length: 8 }, () => run.provisionNow(moved)))
+  await Promise.all(made.map((token) => run.revokeBySecret(moved, token)))
+  doomed.push(...made)
   // On the former primary, and on whatever session still leads there.
   await Promise.all(cluster.replicas.map((replica) => watch(run, replica, doomed, 1_500)))
   const zombie = run.samples.filter(

@@ -34,6 +34,8 @@ export type Run = {
   /** The same, unrecorded. */
   ask(at: Replica, token: Token): Promise<Answer>
   revoke(at: Replica, token: Token): Promise<Answer>
+  /** Over RFC 7009, which knows the secret alone. */
+  revokeBySecret(at: Replica, token: Token): Promise<Answer>
   disable(at: Replica, subject: string): Promise<Answer>
   enable(at: Replica, subject: string): Promise<Answer>
   /** Takes faults:write away. */
@@ -192,6 +194,19 @@ export function createRun(cluster: Cluster, { prefix, timeoutMs = 8_000, lossy =
     },
     revoke: (at, token) =>
       change(at, { f: 'revoke', token: token.name }, 'DELETE', `/api/v1/tokens/${token.id}`),
+    async revokeBySecret(at, token) {
+      const operation = history.invoke({ f: 'revoke', token: token.name, proc: prefix, replica: at.name })
+      const { status, text, ms, error } = await send(
+        at,
+        'POST',
+        '/oauth2/revoke',
+        { authorization: cluster.basic, 'content-type': 'application/x-www-form-urlencoded' },
+        `token=${encodeURIComponent(token.secret)}`,
+      )
+      if (status === 200) operation.ok()
+      else operation.unknown(error ?? `${status} ${text}`)
+      return { status, ms }
+    },
     disable: (at, subject) =>
       change(at, { f: 'disable', subject }, 'PATCH', `/api/v1/subjects/${subject}`, { disabled: true }),
     enable: (at, subject) =>

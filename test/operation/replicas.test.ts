@@ -116,6 +116,40 @@ t.test('PostgreSQL', async (t) => {
     )
   })
 
+  const current = { ...env, LATCHKEY_SECRET: 'the secret that follows' }
+
+  t.test('what is announced by a later version, or by nobody of us, harms no replica', async (t) => {
+    const serving = await started(t, current)
+    const admin = (await command(['bootstrap', '--force'], current)).stdout.trim()
+    const made = await provisionAt(serving, admin, 'heard')
+    for (const text of [
+      'i rep_x rep_x-1 [{"kind":"weather"}]',
+      'i rep_x rep_x-2 [{"kind":"token","id":"short"}]',
+      'i x y [z',
+      'i x',
+    ])
+      await onDatabase(url, `select pg_notify('latchkey', '${text}')`)
+    t.equal((await selfAt(serving, made.token)).status, 200)
+    t.equal(await serving.stop(), 0)
+  })
+
+  t.test('another time zone of the database changes nothing', async (t) => {
+    const serving = await started(t, current)
+    const admin = (await command(['bootstrap', '--force'], current)).stdout.trim()
+    const { pathname } = new URL(url)
+    await onDatabase(url, `alter database ${pathname.slice(1)} set timezone = 'Asia/Kathmandu'`)
+    // New ones have it; the listening session has not.
+    await onDatabase(
+      url,
+      `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'latchkey' and datname = current_database()`,
+    )
+    const made = await provisionAt(serving, admin, 'later')
+    t.equal(made.status, 200)
+    t.equal((await selfAt(serving, made.token)).status, 200)
+    await onDatabase(url, `alter database ${pathname.slice(1)} reset timezone`)
+    t.equal(await serving.stop(), 0)
+  })
+
   t.test('metrics are on the management port alone, by their documented names, about nobody', async (t) => {
     const managementPort = String(await freePort())
     const serving = await started(t, {

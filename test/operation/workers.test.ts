@@ -1,0 +1,86 @@
+// LATCHKEY_WORKERS: several replicas on one port, in one command. One that dies is started anew, however long that takes.
+import { readdirSync, readFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import pg from 'pg'
+import t, { type Test } from 'tap'
+import { freshPostgresUrl } from '../helpers/databases.ts'
+import type { LatchkeyProcess } from '../helpers/process.ts'
+import { command, provisionAt, refusal, selfAt, started } from '../helpers/shipped.ts'
+
+async function settings(t: Test) {
+  const { url, drop } = await freshPostgresUrl()
+  t.teardown(drop)
+  return { DATABASE_URL: url, LATCHKEY_SECRET: 'the secret of the workers', LATCHKEY_WORKERS: '2' }
+}
+
+function childrenOf({ pid }: LatchkeyProcess): number[] {
+  const parentOf = (one: string) => {
+    try {
+      return Number(/\) \S (\d+)/.exec(readFileSync(`/proc/${one}/stat`, 'utf8'))?.[1])
+    } catch {
+      return 0
+    }
+  }
+  return readdirSync('/proc')
+    .filter((one) => /^\d+$/.test(one) && parentOf(one) === pid)
+    .map(Number)
+}
+
+const count = (text: string, what: string) => text.split(what).length - 1
+
+async function until(condition: () => boolean, what: () => string): Promise<void> {
+  for (const deadline = performance.now() + 30_000; !condition(); await sleep(20))
+    if (performance.now() > deadline) throw new Error(what())
+}
+
+t.test('workers', { skip: process.platform !== 'linux' && 'there is no /proc here' }, async (t) => {
+  t.test('one that dies while the database is away is started again, and takes no other along', async (t) => {
+    const env = await settings(t)
+    const latchkey = await started(t, env)
+    const listening = () => count(latchkey.output(), '"msg":"listening"')
+    await until(() => listening() === 2, latchkey.output)
+    const admin = (await command(['bootstrap'], env)).stdout.trim()
+    const { token } = await provisionAt(latchkey, admin, 'through it all')
+
+    const { pathname } = new URL(env.DATABASE_URL)
+    const server = new URL(env.DATABASE_URL)
+    server.pathname = '/postgres'
+    const client = new pg.Client(server.href)
+    await client.connect()
+    t.teardown(() => client.end())
+    const admitting = (yes: boolean) =>
+      client.query(`alter database ${pathname.slice(1)} with allow_connections ${yes}`)
+    await admitting(false)
+    process.kill(childrenOf(latchkey)[0]!, 'SIGKILL')
+    await until(() => count(latchkey.output(), '"msg":"a worker ended"') >= 2, latchkey.output)
+    t.equal((await selfAt(latchkey, token)).status, 200, 'the other goes on')
+    await admitting(true)
+    await until(() => listening() === 3, latchkey.output)
+    t.equal(childrenOf(latchkey).length, 2)
+    t.equal(await latchkey.stop(), 0)
+  })
+
+  t.test('if one cannot start at all, the command ends with 1 and says so', async (t) => {
+    const taken = createServer().listen(0, '127.0.0.1')
+    await new Promise((resolve) => taken.once('listening', resolve))
+    t.teardown(() => taken.close())
+    const { port } = taken.address() as AddressInfo
+    const env = { ...(await settings(t)), LATCHKEY_MANAGEMENT_PORT: String(port - 1) }
+    const latchkey = await started(t, env).catch((error: Error) => error.message)
+    if (typeof latchkey !== 'string') {
+      await until(() => latchkey.output().includes('so all are stopped'), latchkey.output)
+      t.equal(await latchkey.stop('SIGCONT'), 1)
+      t.match(latchkey.output(), `EADDRINUSE`)
+    } else {
+      t.match(latchkey, 'ended with 1')
+      t.match(latchkey, 'EADDRINUSE')
+    }
+  })
+
+  t.test('a database that cannot be reached is told at once', async (t) => {
+    const env = { ...(await settings(t)), DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none' }
+    t.match(await refusal(t, env), /ended with 1\.[\s\S]*ECONNREFUSED/)
+  })
+})

@@ -20,7 +20,8 @@ export type Asking = {
 
 /** RFC 9110 §9.1: a token, case-sensitive. */
 const methodShape = /^[A-Z][A-Z-]{0,30}$/
-const hostShape = /^(?:[a-z0-9](?:[a-z0-9.-]{0,252})|\[[0-9a-f:.]{2,45}\])(?::[0-9]{1,5})?$/
+/** "_" is in no name of a host (RFC 1123 §2.1), but in names that a Docker network has. */
+const hostShape = /^(?:[a-z0-9](?:[a-z0-9._-]{0,252})|\[[0-9a-f:.]{2,45}\])(?::[0-9]{1,5})?$/
 
 /** 'unknown': the gateway says nothing; null: what it says cannot be read, or contradicts itself. */
 export function originalOf(asking: Asking): Original | 'unknown' | null {
@@ -30,7 +31,10 @@ export function originalOf(asking: Asking): Original | 'unknown' | null {
   // not write must not say anything else.
   if (asking.suffix !== null) {
     if (said.target !== null && said.target !== asking.suffix) return null
-    return named(asking.method, said.host ?? hostOf(asking.headers.host), asking.suffix)
+    const host = hostOf(asking.headers.host)
+    // Nothing but the host tells here which service it is: one that cannot be read would be any service's.
+    if (host === null || (said.host !== null && said.host !== host)) return null
+    return named(asking.method, host, asking.suffix)
   }
   if (said.target === null && said.method === null) return 'unknown'
   return said.target === null || said.method === null ? null : named(said.method, said.host, said.target)

@@ -2,6 +2,7 @@
 // of it, and what is answered; in front of the router and by the router alike. Real gateways: test/interop/gateways.test.ts.
 import t from 'tap'
 import { basic, type Latchkey, provision, startLatchkey, ways } from '../helpers/latchkey.ts'
+import { sendRaw } from '../helpers/raw-http.ts'
 import { documentOf, operation, putDocument } from '../helpers/samples.ts'
 
 const trusting = { LATCHKEY_TRUSTED_PROXIES: '127.0.0.1' }
@@ -181,6 +182,38 @@ for (const { way, lanes } of ways) {
       t.equal(await envoy('PROPFIND', '/v1/posts', reader), lanes ? 403 : 405)
     })
 
+    t.test('behind ours, a host that cannot be read is no service’s', async (t) => {
+      const asked = (host: string) => bare(latchkey, `GET /forward-auth/health HTTP/1.1`, [`Host:${host}`])
+      for (const host of [
+        '',
+        ' ',
+        ' a_b',
+        ' %61',
+        ' a b',
+        ' api.example.com/',
+        ' [::1',
+        ' u@api.example.com',
+      ])
+        t.equal((await asked(host)).status, 403, host)
+      t.equal((await bare(latchkey, 'GET /forward-auth/health HTTP/1.0', [])).status, 403, 'none')
+      for (const host of ['api.example.com', 'API.example.com', 'api.example.com:443'])
+        t.equal((await asked(` ${host}`)).status, 200, host)
+      t.equal((await asked(' [2001:DB8::1]:8443')).status, 403, 'nobody’s yet')
+      await call('PATCH', '/api/v1/services/posts', { baseUrl: 'https://[2001:db8::1]:8443' })
+      t.equal((await asked(' [2001:DB8::1]:8443')).status, 200)
+      await call('PATCH', '/api/v1/services/posts', { baseUrl: 'https://a_b.example.com' })
+      t.equal((await asked(' a_b.example.com')).status, 200, 'a name inside of a cluster')
+      await call('PATCH', '/api/v1/services/posts', { baseUrl: 'https://api.example.com' })
+    })
+
+    t.test('behind ours, a forwarded host that is another than the request’s passes nothing', async (t) => {
+      const asked = (host: string, forwarded: string) =>
+        rawStatus(latchkey, 'GET', '/forward-auth/health', { host, 'x-forwarded-host': forwarded })
+      t.equal(await asked('api.example.com', 'API.example.com:443'), 200)
+      t.equal(await asked('elsewhere.example.com', 'api.example.com'), 403)
+      t.equal(await asked('api.example.com', 'billing.example.com'), 403)
+    })
+
     t.test('what is published anew counts from its acknowledgement on', async (t) => {
       const widened = postsDocument()
       widened.paths['/v1/posts'] = {
@@ -246,6 +279,11 @@ function postsDocument() {
     },
   }
   return { ...documentOf({}), paths }
+}
+
+/** As bytes: with headers that no client would send. */
+function bare({ url }: Latchkey, requestLine: string, headers: readonly string[], body = '') {
+  return sendRaw(url, `${[requestLine, ...headers, 'Connection: close', '', ''].join('\r\n')}${body}`)
 }
 
 async function rawStatus(

@@ -75,7 +75,8 @@ export async function buildApp(parts: Parts): Promise<App> {
   const { config, issuer, version, ring, verify, change, credentials, live, logger, metrics, now } = parts
   const { db } = parts.store
   const lanes: Lane[] = []
-  const app = createServer({ ...parts, lanes })
+  const urlReaders: Lane[] = []
+  const app = createServer({ ...parts, lanes, urlReaders })
   const guard: GuardDependencies = {
     verify,
     checkCredentials: credentials.check,
@@ -137,6 +138,7 @@ export async function buildApp(parts: Parts): Promise<App> {
     onTrouble,
   })
   if (parts.lanes) lanes.push(introspectLane, forwardAuthLane)
+  urlReaders.push(forwardAuthLane)
   revocationStream(app, parts)
   const internalIssuers = config.internalIssuers
   const trust = createTrust({

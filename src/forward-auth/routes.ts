@@ -1,11 +1,12 @@
 // ANY /forward-auth and below it, for gateways: nginx auth_request, Traefik, Caddy, Envoy, HAProxy, APISIX. Method,
 // body and content type are whatever the gateway's client sent, so none of them matters.
-import type { FastifyReply, FastifyRequest } from 'fastify'
+import { METHODS } from 'node:http'
+import type { HTTPMethods } from 'fastify'
 import Type from 'typebox'
 import type { Published } from '../catalog/published.ts'
 import { readAuthorization } from '../guard/authorization.ts'
 import { type ClientIp, clientIp, isTrustedPeer } from '../http/client-ip.ts'
-import type { Lane, LaneAnswer } from '../http/lane.ts'
+import { type Lane, type LaneAnswer, sendAnswer } from '../http/lane.ts'
 import type { RequestHead } from '../http/plain-request.ts'
 import type { App } from '../http/server.ts'
 import type { Credentials } from '../identity/credentials.ts'
@@ -57,24 +58,19 @@ export function forwardAuthRoutes(root: App, dependencies: ForwardAuthRouteDepen
   const answer = createAnswer(dependencies)
   root.register(async (scoped) => {
     const app = scoped as unknown as App
-    app.removeAllContentTypeParsers()
-    app.addContentTypeParser('*', (_request, payload, done) => {
-      payload.resume()
-      done(null)
-    })
-    app.setValidatorCompiler(() => () => true)
-    const handler = async (request: FastifyRequest, reply: FastifyReply) => {
-      const { status, headers, body } = await answer(request.raw)
-      for (let at = 0; at < headers.length; at += 2) reply.header(headers[at]!, headers[at + 1]!)
-      return reply.code(status).send(body)
+    for (const method of methods) {
+      if (!app.supportedMethods.includes(method)) app.addHttpMethod(method)
     }
+    // So early that the content type and the body are not looked at.
+    app.addHook('onRequest', async (request, reply) => sendAnswer(reply, await answer(request.raw)))
+    const handler = async () => {}
     const config = { policy: { access: 'public' }, catalog: { effects: { readOnly: true } } } as const
-    const others = app.supportedMethods.filter((method) => method !== 'GET')
+    const others = methods.filter((method) => method !== 'GET')
     // Documented once; the other methods and paths are for gateways that pass on their client's.
     app.route({ method: 'GET', url: path, exposeHeadRoute: false, config, schema: documented, handler })
-    app.route({ method: others as never, url: path, config, schema: { hide: true }, handler })
+    app.route({ method: others, url: path, config, schema: { hide: true }, handler })
     app.route({
-      method: app.supportedMethods as never,
+      method: methods,
       url: `${path}/*`,
       exposeHeadRoute: false,
       config,
@@ -91,6 +87,8 @@ export function forwardAuthRoutes(root: App, dependencies: ForwardAuthRouteDepen
   }
 }
 
+/** All that Node reads and gives to a router. */
+const methods = METHODS.filter((method) => method !== 'CONNECT') as HTTPMethods[]
 const isNext = (character: string) => character === '?' || character === '/'
 
 function createAnswer(dependencies: ForwardAuthRouteDependencies) {

@@ -2,6 +2,7 @@
 // any other, with the same decision behind it, without what Node and Fastify add to each call (measured: bench/README.md).
 // Whatever is not the plain case goes the ordinary way, which is complete without this. Connections: front.ts.
 import { STATUS_CODES } from 'node:http'
+import type { FastifyReply } from 'fastify'
 import type { PlainHead, RequestHead } from './plain-request.ts'
 
 export type LaneAnswer = {
@@ -34,6 +35,13 @@ function hasItsBody({ contentType }: Lane, { headers, bodyBytes }: PlainHead): b
 
 function isOfType(given: string | undefined, expected: string): boolean {
   return given !== undefined && (given === expected || given.startsWith(`${expected};`))
+}
+
+/** The same answer by the router. Without a body there is no content type, and Content-Length stands even after HEAD. */
+export function sendAnswer(reply: FastifyReply, { status, headers, body }: LaneAnswer): FastifyReply {
+  for (let at = 0; at < headers.length; at += 2) reply.header(headers[at]!, headers[at + 1]!)
+  reply.code(status).header('content-length', Buffer.byteLength(body))
+  return reply.send(body === '' ? undefined : body)
 }
 
 export type Wire = { readonly text: string; readonly encoding: 'latin1' | 'utf8' }

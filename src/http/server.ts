@@ -17,7 +17,7 @@ import Fastify, {
 import FindMyWay, { type HTTPMethod } from 'find-my-way'
 import type { Metrics } from '../observe/metrics.ts'
 import { type Behind, createFront, type Front, sweepMs } from './front.ts'
-import { keepAliveSeconds, type Lane } from './lane.ts'
+import { keepAliveSeconds, type Lane, sendAnswer } from './lane.ts'
 import { Problem, ProblemSchema, problemBody, sendProblem } from './problem.ts'
 import type { ProblemCode } from './problems.ts'
 import { requestIds } from './request-id.ts'
@@ -41,11 +41,21 @@ export type ServerOptions = {
   readonly isStopping: () => boolean
   /** Filled by the rooms before the server listens. */
   readonly lanes: readonly Lane[]
+  /** Doors that refuse a URL which is not properly encoded in their own words. Filled likewise. */
+  readonly urlReaders: readonly Lane[]
 }
 
 const bodyLimitBytes = 64 * 1024
 
-export function createServer({ issuer, logger, metrics, now, isStopping, lanes }: ServerOptions): App {
+export function createServer({
+  issuer,
+  logger,
+  metrics,
+  now,
+  isStopping,
+  lanes,
+  urlReaders,
+}: ServerOptions): App {
   const requestId = requestIds(now())
   const headers = answerHeaders(issuer)
   const onAnswered = metrics.observe
@@ -74,9 +84,11 @@ export function createServer({ issuer, logger, metrics, now, isStopping, lanes }
     genReqId: requestId as (request: unknown) => string,
     requestIdHeader: false,
     // Before any hook has run, so without the headers that those give.
-    frameworkErrors: (error, request, reply) => {
+    frameworkErrors: async (error, request, reply) => {
       reply.headers(headers).header('x-request-id', request.id)
-      sendProblem(asProblem(error, ''), issuer, request as FastifyRequest, reply as FastifyReply)
+      const reader = urlReaders.find((one) => one.takes(request.raw))
+      if (reader) sendAnswer(reply as FastifyReply, await reader.answer(request.raw, ''))
+      else sendProblem(asProblem(error, ''), issuer, request as FastifyRequest, reply as FastifyReply)
     },
     clientErrorHandler: (error, socket) => refuseConnection(error, socket as Socket, issuer),
     routerOptions: { maxParamLength: 200 },

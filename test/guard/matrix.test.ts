@@ -314,6 +314,7 @@ t.test('a server with a route that declares no policy does not start', async (t)
       now: Date.now,
       isStopping: () => false,
       lanes: [],
+      urlReaders: [],
     })
     installGuard(app, {
       verify: () => Promise.reject(new Error('is not asked')),

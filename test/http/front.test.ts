@@ -37,6 +37,10 @@ t.test('the front and the router answer every sequence of requests alike', async
     'HEAD /forward-auth?scope=posts:read HTTP/1.1',
     'BREW /forward-auth HTTP/1.1',
     'DELETE /forward-auth/v1/posts;x HTTP/1.1',
+    'PROPFIND /forward-auth?scope=posts:read HTTP/1.1',
+    'QUERY /forward-auth?scope=posts:read HTTP/1.1',
+    'POST /forward-auth?scope=posts:read HTTP/1.1',
+    'GET /forward-auth/% HTTP/1.1',
     'GET /oauth2/introspect HTTP/1.1',
     'GET /livez HTTP/1.1',
     'GET http://lk/forward-auth?scope=posts:read HTTP/1.1',
@@ -49,6 +53,7 @@ t.test('the front and the router answer every sequence of requests alike', async
       form,
       `${form}; charset=utf-8`,
       'Content-Type: application/json',
+      'Content-Type: garbage',
       'Accept: */*',
       'Connection: keep-alive',
       // Not "upgrade": Node forgets what is behind a request for one that nobody takes up.

@@ -297,6 +297,7 @@ t.test('a slow sender is told so and hung up on', async (t) => {
     now: Date.now,
     isStopping: () => false,
     lanes: [],
+    urlReaders: [],
   })
   t.teardown(() => app.close())
   app.post('/', async () => ({}))

@@ -100,8 +100,8 @@ function createAnswer(dependencies: ForwardAuthRouteDependencies) {
   }
 
   function answerAs(request: RequestHead, isGateway: boolean): LaneAnswer | Promise<LaneAnswer> {
-    const { suffix, query } = partsOf(request.url!)
-    const asked = askedIn(query)
+    const parts = partsOf(request.url!)
+    const asked = parts && askedIn(parts.query)
     if (asked === null) return denied
     const from = clientIp(request, trustedProxies, isGateway)
     const pass = ({ need, service }: Needed) => forwardAuth(passingOf(request, asked, need, service, from))
@@ -110,7 +110,12 @@ function createAnswer(dependencies: ForwardAuthRouteDependencies) {
       return asked.service === null ? passing : ofKnownService(asked.service, passing)
     }
     const isTrusted = isGateway || isTrustedPeer(request, trustedProxies)
-    const original = originalOf({ method: request.method!, headers: request.headers, suffix, isTrusted })
+    const original = originalOf({
+      method: request.method!,
+      headers: request.headers,
+      suffix: parts!.suffix,
+      isTrusted,
+    })
     if (original === null || original === 'unknown') return denied
     const now = published()
     return now instanceof Promise
@@ -147,12 +152,21 @@ function createAnswer(dependencies: ForwardAuthRouteDependencies) {
   }
 }
 
-/** Of the URL that the gateway called: what it put behind our path, and the query, which is its own with or without that. */
-function partsOf(url: string): { suffix: string | null; query: string } {
-  const rest = url.slice(path.length)
-  if (rest.startsWith('/')) return { suffix: rest, query: '' }
-  return { suffix: null, query: rest.slice(1) }
+type UrlParts = { readonly suffix: string | null; readonly query: string }
+
+/**
+ * Of the URL that the gateway called: what it put behind our path, and the query, which is its own with or without that.
+ * null: our path is spelled in a way that the router reads, and nobody else needs.
+ */
+function partsOf(url: string): UrlParts | null {
+  const own = url.startsWith('/') ? url : (wholeUrl.exec(url)?.[1] ?? '')
+  const rest = own.slice(path.length)
+  if (!own.startsWith(path) || (rest !== '' && !isNext(rest[0]!))) return null
+  return rest.startsWith('/') ? { suffix: rest, query: '' } : { suffix: null, query: rest.slice(1) }
 }
+
+/** RFC 9112 §3.2.2. With nothing behind our path: what is there would be for this host, and Host could say another. */
+const wholeUrl = /^https?:\/\/[^/?#]+(\/forward-auth(?:\?.*)?)$/i
 
 function passingOf(
   { headers, rawHeaders }: RequestHead,

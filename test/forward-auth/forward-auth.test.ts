@@ -249,6 +249,32 @@ for (const { way, lanes } of ways) {
       t.equal(await asked('api.example.com', 'billing.example.com'), 403)
     })
 
+    t.test(
+      'the whole URL may be asked for, unless its host could be another than the header’s',
+      async (t) => {
+        const lines = ['Host: api.example.com', `Authorization: Bearer ${reader}`]
+        const asked = async (target: string) => (await bare(latchkey, `GET ${target} HTTP/1.1`, lines)).status
+        t.equal(await asked('http://latchkey/forward-auth?scope=posts:read'), 200)
+        t.equal(await asked('HTTPS://latchkey:8080/forward-auth?scope='), 200)
+        t.equal(await asked('http://latchkey/forward-auth?scope=posts:write'), 403)
+        t.equal(await asked('http://latchkey/forward-auth'), 403)
+        t.equal(await asked('http://billing.example.com/forward-auth/v1/posts'), 403)
+      },
+    )
+
+    t.test('our own path spelled in another way passes nothing', async (t) => {
+      const forwarded = ['X-Forwarded-Method: GET', 'X-Forwarded-Uri: /v1/posts']
+      const lines = ['Host: api.example.com', `Authorization: Bearer ${reader}`, ...forwarded]
+      const asked = async (target: string) => (await bare(latchkey, `GET ${target} HTTP/1.1`, lines)).status
+      for (const target of [
+        '/%66orward-auth',
+        '/forward%2Dauth?scope=posts:read',
+        '/forward-auth#scope=posts:read',
+      ])
+        t.equal(await asked(target), 403, target)
+      t.equal(await asked('/forward-auth'), 200)
+    })
+
     t.test('what is published anew counts from its acknowledgement on', async (t) => {
       const widened = postsDocument()
       widened.paths['/v1/posts'] = {

@@ -284,7 +284,7 @@ for (const kind of kinds) {
     })
 
     t.test('without ?service=, the host tells which service it is for', async (t) => {
-      const also = [['?service=posts', '']] as const
+      const also = [['?service=posts', '?']] as const
       const gateway = await startGateway(t, kind, { ...behind, also })
       const get = (host: string, path: string, headers: OutgoingHttpHeaders = {}) =>
         send(gateway, 'GET', path, { token: reader.token, headers: { host, ...headers } })
@@ -296,6 +296,11 @@ for (const kind of kinds) {
       }
       t.equal((await get('BILLING.example.com:80', '/v1/posts')).status, 403)
       t.equal((await get('billing.example.com', '/v1/posts/7')).status, 403)
+      t.equal(
+        (await get('posts.example.com', '/v1/admin/keys?scope=')).status,
+        403,
+        'a query of the client’s',
+      )
       t.equal(product.received.length, 1)
     })
 

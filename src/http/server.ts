@@ -78,6 +78,8 @@ export function createServer({
       putInFront(server, (behind) =>
         createFront(lanes, { requestId, headers, isStopping, onAnswered }, behind),
       )
+      // Node would drop those after the 1000th, silently, and with them what decides. Their 16 KB are limit enough.
+      server.maxHeadersCount = 0
       // Other expectations than 100-continue are ignored (RFC 9110 §10.1.1); Node would say 417, without a word.
       return server.on('checkExpectation', handler)
     },

@@ -5,7 +5,8 @@ import t, { type Test } from 'tap'
 import { createServer } from '../../src/http/server.ts'
 import { createLogger } from '../../src/observe/logger.ts'
 import { createMetrics } from '../../src/observe/metrics.ts'
-import { provision, startLatchkey } from '../helpers/latchkey.ts'
+import { provision, startLatchkey, ways } from '../helpers/latchkey.ts'
+import { sendRaw } from '../helpers/raw-http.ts'
 
 /** One answer on the wire. Bodies end with Content-Length, as all of ours do. */
 type Raw = { status: number; head: string; body: string }
@@ -287,6 +288,22 @@ t.test('HTTP as bytes', async (t) => {
     }
   })
 })
+
+for (const { way, lanes } of ways) {
+  t.test(`a header counts however many stand before it, ${way}`, async (t) => {
+    const latchkey = await startLatchkey(t, 'pglite', { LATCHKEY_TRUSTED_PROXIES: '127.0.0.1' }, { lanes })
+    const { token } = await provision(latchkey, { scopes: [], ipRestriction: '203.0.113.0/24' })
+    const many = Array.from({ length: 1_200 }, (_, n) => `B${n}: 1`)
+    const bearer = `Authorization: Bearer ${token}`
+    const status = async (...last: string[]) => {
+      const asked = req('GET /forward-auth?scope= HTTP/1.1', bearer, 'Connection: close', ...many, ...last)
+      return (await sendRaw(latchkey.url, asked)).status
+    }
+    t.equal(await status('X-Forwarded-For: 203.0.113.9'), 200)
+    t.equal(await status('X-Forwarded-For: 198.51.100.9'), 403)
+    t.equal(await status('X-Forwarded-For: 203.0.113.9', bearer), 401, 'which of the two counts is not clear')
+  })
+}
 
 // Else whoever opens connections and says nothing has them all.
 t.test('a slow sender is told so and hung up on', async (t) => {

@@ -164,7 +164,9 @@ export function createReplicas(dependencies: ReplicaDependencies): Replicas {
     if (silentCount !== null && row.silent !== silentCount) onForgetAll()
     silentCount = row.silent
     server = row.server
-    clockOffset = row.now - (sent.sentAt + monotonic()) / 2
+    // Its clock was read at some time between sending and now, and most times soon: a commit that was slow must not move ours.
+    const [least, most] = [row.now - monotonic(), row.now - sent.sentAt]
+    clockOffset = Math.min(most, Math.max(least, clockOffset ?? (least + most) / 2))
     sent.read = true
     if (sabotage.has('select-heartbeat')) sent.echoed = true
     complete(sent)

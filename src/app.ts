@@ -23,6 +23,7 @@ import { type GuardDependencies, installGuard } from './guard/guard.ts'
 import { createWrite } from './guard/write.ts'
 import { createCursors } from './http/cursor.ts'
 import type { Lane } from './http/lane.ts'
+import { Problem } from './http/problem.ts'
 import { type App, createServer } from './http/server.ts'
 import type { Credentials } from './identity/credentials.ts'
 import { serviceRoutes } from './identity/service-routes.ts'
@@ -128,7 +129,9 @@ export async function buildApp(parts: Parts): Promise<App> {
     now,
     onRevoked,
   })
-  const onTrouble = (err: Error) => logger.error({ err }, 'a check failed')
+  const onTrouble = (err: Error) => {
+    if (!(err instanceof Problem)) logger.error({ err }, 'a check failed')
+  }
   const introspectLane = introspectionLane({ introspect, trustedProxies: config.trustedProxies, onTrouble })
   const forwardAuth = createForwardAuth({ verify, onChecked: (active) => onChecked('forward-auth', active) })
   const forwardAuthLane = forwardAuthRoutes(app, {

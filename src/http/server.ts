@@ -123,7 +123,9 @@ export function createServer({
       error.code === 'FST_ERR_CTP_BODY_TOO_LARGE'
         ? tooLarge(request.routeOptions.bodyLimit)
         : asProblem(error, error.validationContext ?? '')
-    if (problem.status >= 500) request.log.error({ err: error, req: request }, 'request failed')
+    // A Problem is an answer that was meant; there may be thousands while the store is out of reach, and that is told once.
+    if (problem.status >= 500 && !(error instanceof Problem))
+      request.log.error({ err: error, req: request }, 'request failed')
     sendProblem(problem, issuer, request, reply)
   })
   refuseUnknownPaths(app, issuer)

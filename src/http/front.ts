@@ -18,6 +18,8 @@ export type Front = {
   take(socket: Socket): void
   /** Closes the connections that wait for nothing. */
   closeIdle(): void
+  /** Whether a request of this connection is being answered here. */
+  isAtWork(socket: Socket): boolean
   /** To be called now and then. @param now monotonic milliseconds; it ends what has waited for too long by then */
   sweep(now: number): void
 }
@@ -25,9 +27,14 @@ export type Front = {
 type Connection = {
   /** Monotonic milliseconds. */
   lastAt: number
+  /** Bytes of answers, at the last sweep, that the client has not taken. */
+  unread: number
+  isBusy(): boolean
   isIdle(): boolean
   /** A request has begun, and does not go on. */
   giveUp(): void
+  /** Closes it when the client has taken its answers. */
+  end(): void
 }
 
 type Taken = { readonly request: PlainHead; readonly lane: Lane; readonly body: string }
@@ -60,8 +67,11 @@ export function createFront(lanes: readonly Lane[], hooks: FrontHooks, { handOve
 
     const connection: Connection = {
       lastAt: performance.now(),
+      unread: 0,
+      isBusy: () => isBusy,
       isIdle: () => !isBusy && begun === null,
       giveUp: () => begun !== null && leave(begun),
+      end,
     }
     connections.set(socket, connection)
     const readAsUsual = readIntoOneBuffer(socket, onData)
@@ -102,7 +112,7 @@ export function createFront(lanes: readonly Lane[], hooks: FrontHooks, { handOve
         const isLast = request.isLast || isHalfClosed || hooks.isStopping()
         const { text, encoding } = wireOf(answered, hooks.requestId(request), fixed, isLast)
         const isRoom = socket.write(text, encoding)
-        if (isLast) socket.destroySoon()
+        if (isLast) end()
         else if (!isRoom) waitForRoom()
         hooks.onAnswered(request.method!, lane.route, answered.status, (performance.now() - start) / 1000)
       }
@@ -140,10 +150,15 @@ export function createFront(lanes: readonly Lane[], hooks: FrontHooks, { handOve
       socket.emit('data', own)
     }
 
+    /** Once: each time, the socket would be listened to once more. */
+    function end(): void {
+      if (!socket.writableEnded) socket.destroySoon()
+    }
+
     function onEnd(): void {
       isHalfClosed = true
       if (begun !== null) refuse(socket)
-      else if (!isBusy) socket.destroySoon()
+      else if (!isBusy) end()
     }
 
     function onError(): void {
@@ -158,12 +173,18 @@ export function createFront(lanes: readonly Lane[], hooks: FrontHooks, { handOve
   return {
     take: (socket) => (lanes.length > 0 ? take(socket) : handOver(socket)),
     closeIdle() {
-      for (const [socket, { isIdle }] of connections) if (isIdle()) socket.destroySoon()
+      for (const { isIdle, end } of connections.values()) if (isIdle()) end()
     },
+    isAtWork: (socket) => connections.get(socket)?.isBusy() ?? false,
     sweep(now) {
-      for (const [socket, { lastAt, isIdle, giveUp }] of connections) {
-        if (!isIdle() && now - lastAt > restWithinMs) giveUp()
-        else if (isIdle() && now - lastAt > keepAliveMs) socket.destroySoon()
+      for (const [socket, connection] of connections) {
+        const { unread, isIdle, giveUp } = connection
+        connection.unread = socket.writableLength
+        if (connection.unread < unread) connection.lastAt = now
+        const waited = now - connection.lastAt
+        if (!isIdle() && waited > restWithinMs) giveUp()
+        // What is not taken by now never will be; an end in due form would wait for it.
+        else if (isIdle() && waited > keepAliveMs) socket.destroy()
       }
     },
   }

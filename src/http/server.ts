@@ -17,7 +17,11 @@ import Fastify, {
 import FindMyWay, { type HTTPMethod } from 'find-my-way'
 import type { Metrics } from '../observe/metrics.ts'
 import { type Behind, createFront, type Front, sweepMs } from './front.ts'
+
 import { keepAliveSeconds, type Lane, sendAnswer } from './lane.ts'
+
+import { limitPatience } from './patience.ts'
+
 import { Problem, ProblemSchema, problemBody, sendProblem } from './problem.ts'
 import type { ProblemCode } from './problems.ts'
 import { requestIds } from './request-id.ts'
@@ -142,11 +146,17 @@ function putInFront(server: Server, make: (behind: Behind) => Front): void {
   server.removeAllListeners('connection').on('connection', front.take)
   const sweeping = setInterval(() => front.sweep(performance.now()), sweepMs).unref()
   server.once('close', () => clearInterval(sweeping))
+  limitPatience(server, (socket) => front.isAtWork(socket) || isAtWork(socket))
   const closeIdleConnections = server.closeIdleConnections.bind(server)
   server.closeIdleConnections = () => {
     front.closeIdle()
     closeIdleConnections()
   }
+}
+
+/** Whether a request that Node's server has read whole is still to be answered. */
+function isAtWork({ _httpMessage: due }: Connection): boolean {
+  return due?.req.complete === true && !due.writableEnded
 }
 
 /** What Node lets through and nobody means. */

@@ -70,6 +70,10 @@ t.test('embedded', async (whole) => {
     async (t) => {
       const { token } = await provisionAt(first, admin, 'kept')
       t.equal((await selfAt(first, token)).lastUsedAt, null)
+      // Somebody who never finishes is no reason not to.
+      const silent = connect(Number(new URL(first.url).port), 'localhost')
+      silent.on('error', () => {}).write('GET /livez HTTP/1.1\r\nHost:')
+      t.teardown(() => silent.destroy())
       t.equal(await first.stop(), 0)
       begun = performance.now()
       first = await started(whole, env)

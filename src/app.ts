@@ -40,6 +40,7 @@ import { tokenEndpoint } from './introspection/token-endpoint.ts'
 import { healthRoutes, type Readiness } from './observe/health.ts'
 import type { Logger } from './observe/logger.ts'
 import type { Metrics } from './observe/metrics.ts'
+import type { SecretShape } from './token/format.ts'
 import type { KeyRing } from './token/key-ring.ts'
 import { tokenRoutes } from './token/routes.ts'
 import type { Feed } from './verify/feed.ts'
@@ -52,6 +53,7 @@ export type Parts = {
   readonly version: string
   readonly store: Store
   readonly ring: KeyRing
+  readonly shape: SecretShape
   readonly verify: Verify
   readonly change: Change
   /** For changes that invalidate nothing that anybody relies on. */
@@ -125,6 +127,7 @@ export async function buildApp(parts: Parts): Promise<App> {
     confirm: parts.confirm,
     guard,
     introspect,
+    shape: parts.shape,
     digests: ring.digests,
     now,
     onRevoked,

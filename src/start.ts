@@ -60,7 +60,10 @@ const cleanEveryMs = 60_000
 export async function start(config: Config, options: StartOptions): Promise<Running> {
   const undo: (() => Promise<unknown>)[] = []
   const down = async () => {
-    for (const step of undo.splice(0).reverse()) await step()
+    // One that fails does not spare those after it: last use is to be written, and the store closed.
+    const failures: unknown[] = []
+    for (const step of undo.splice(0).reverse()) await step().catch((error) => failures.push(error))
+    if (failures.length > 0) throw failures[0]
   }
   try {
     return await bringUp(config, options, undo, down)
@@ -165,6 +168,7 @@ async function bringUp(
     version,
     store,
     ring,
+    shape,
     verify,
     change,
     add,

@@ -24,7 +24,8 @@ export async function superviseWorkers(config: Config, logger: Logger): Promise<
     const run = (number: number) => {
       const worker = cluster.fork(environmentOf(number, port, config))
       workers.set(number, worker)
-      worker.once('listening', () => served.add(number))
+      // Its management port says nothing of this one.
+      worker.on('listening', (address) => address.port === port && served.add(number))
       worker.once('exit', (code, signal) => {
         workers.delete(number)
         if (!stopping) logger.error({ worker: number, code, signal }, 'a worker ended')

@@ -17,11 +17,8 @@ import Fastify, {
 import FindMyWay, { type HTTPMethod } from 'find-my-way'
 import type { Metrics } from '../observe/metrics.ts'
 import { type Behind, createFront, type Front, sweepMs } from './front.ts'
-
 import { keepAliveSeconds, type Lane, sendAnswer } from './lane.ts'
-
 import { limitPatience } from './patience.ts'
-
 import { Problem, ProblemSchema, problemBody, sendProblem } from './problem.ts'
 import type { ProblemCode } from './problems.ts'
 import { requestIds } from './request-id.ts'

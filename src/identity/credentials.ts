@@ -75,8 +75,12 @@ export function createCredentials({ db, admit, lease, key }: CredentialsDependen
       return work(trx)
     })
 
-  /** What is remembered, else what is read, as far as no change and no loss of the lease overtook it. */
-  async function current<T>(remembered: () => T | null, find: () => Promise<T | null>): Promise<T | null> {
+  /** What is remembered, else what is found, as far as no change and no loss of the lease overtook it. */
+  async function current<T>(
+    remembered: () => T | null,
+    find: () => Promise<T | null>,
+    remember: (found: T) => void,
+  ): Promise<T | null> {
     for (let tries = 1; ; tries++) {
       if (!lease.holds() && !(await lease.wait())) throw unavailable()
       const known = remembered()
@@ -86,31 +90,18 @@ export function createCredentials({ db, admit, lease, key }: CredentialsDependen
         if (tries === mostReads || error instanceof Problem) throw error
         return undefined
       })
-      const counts = begun === generation || tries === mostReads
-      if (found !== undefined && counts && lease.holds()) return found
+      const isUnchanged = begun === generation
+      if (found && isUnchanged) remember(found)
+      if (found !== undefined && lease.holds() && (isUnchanged || tries === mostReads)) return found
       if (tries === mostReads) throw unavailable()
     }
-  }
-
-  async function verifyOnce(
-    digest: string,
-    clientId: string,
-    secret: string,
-  ): Promise<ServiceIdentity | null> {
-    const begun = generation
-    const service = await limited(async () => slowCheck(read, clientId, secret, await decoy))
-    // Not when anything has changed since: what was read may be over.
-    if (service && begun === generation) {
-      keep(verified, digest, { service, until: performance.now() + rememberMs })
-    }
-    return service
   }
 
   /** Many requests of one service come at once after a start; they are one verification. */
   function verifyTogether(digest: string, clientId: string, secret: string): Promise<ServiceIdentity | null> {
     const begun = beingVerified.get(digest)
     if (begun) return begun
-    const verification = verifyOnce(digest, clientId, secret)
+    const verification = limited(async () => slowCheck(read, clientId, secret, await decoy))
     beingVerified.set(digest, verification)
     const over = () => {
       if (beingVerified.get(digest) === verification) beingVerified.delete(digest)
@@ -132,19 +123,17 @@ export function createCredentials({ db, admit, lease, key }: CredentialsDependen
       return current(
         () => entryOf(digest)?.service ?? null,
         () => verifyTogether(digest, clientId, secret),
+        (service) => keep(verified, digest, { service, until: performance.now() + rememberMs }),
       )
     },
     service: (id) =>
       current(
         () => known.get(id) ?? null,
         async () => {
-          const begun = generation
           const row = await read((trx) => serviceById(trx, id))
-          if (!row) return null
-          const found = { id: row.id, checksIp: row.checks_ip }
-          if (begun === generation) keep(known, id, found)
-          return found
+          return row ? { id: row.id, checksIp: row.checks_ip } : null
         },
+        (service) => keep(known, id, service),
       ),
     forget() {
       generation += 1

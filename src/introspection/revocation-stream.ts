@@ -25,6 +25,7 @@ type Stream = { readonly principal: Principal; send(text: string): void; end(): 
 
 export function revocationStream(app: App, { feed, lease, monotonic }: StreamDependencies): void {
   const streams = new Set<Stream>()
+  let isOver = false
   // One timer for all: each listener gets the same few bytes.
   const beating = setInterval(() => {
     if (!lease.holds()) return
@@ -33,6 +34,7 @@ export function revocationStream(app: App, { feed, lease, monotonic }: StreamDep
   }, beatMs).unref()
   app.addHook('preClose', (done) => {
     clearInterval(beating)
+    isOver = true
     for (const stream of streams) stream.end()
     done()
   })
@@ -63,6 +65,8 @@ export function revocationStream(app: App, { feed, lease, monotonic }: StreamDep
       response: { 200: Type.String({ description: 'text/event-stream' }) },
     },
     handler: (request, reply) => {
+      // Its credentials may have been looked at while the others were ended; a stop would wait for it.
+      if (isOver) throw new Problem('unavailable', 'This replica is stopping.')
       if (streams.size >= mostStreams)
         throw new Problem('unavailable', 'Too many listen to this replica already.')
       open(request, reply)

@@ -1,13 +1,11 @@
 // Who may call what: every route of the API with every kind of caller. A route that is not in the list below fails
 // here, and one without a policy fails at start-up, so nothing is open by oversight.
-import { Writable } from 'node:stream'
+
 import t from 'tap'
 import { installGuard } from '../../src/guard/guard.ts'
-import { createServer } from '../../src/http/server.ts'
 import { ownScopes } from '../../src/identity/own-scopes.ts'
-import { createLogger } from '../../src/observe/logger.ts'
-import { createMetrics } from '../../src/observe/metrics.ts'
 import { mintSecret } from '../../src/token/format.ts'
+import { bareServer } from '../helpers/bare-server.ts'
 import { basic, engines, provision, registerPosts, startLatchkey } from '../helpers/latchkey.ts'
 
 /** `service`: client credentials are good as well. `holder`: any live token, whatever its audience. */
@@ -307,15 +305,7 @@ for (const engine of engines) {
 
 t.test('a server with a route that declares no policy does not start', async (t) => {
   const bare = () => {
-    const app = createServer({
-      issuer: 'http://localhost',
-      logger: createLogger('silent', new Writable({ write: (_chunk, _encoding, done) => done() })),
-      metrics: createMetrics('0'),
-      now: Date.now,
-      isStopping: () => false,
-      lanes: [],
-      urlReaders: [],
-    })
+    const app = bareServer()
     installGuard(app, {
       verify: () => Promise.reject(new Error('is not asked')),
       checkCredentials: async () => null,

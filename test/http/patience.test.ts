@@ -5,9 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import type { Lane, LaneAnswer } from '../../src/http/lane.ts'
 import { patienceMs } from '../../src/http/patience.ts'
-import { createServer } from '../../src/http/server.ts'
-import { createLogger } from '../../src/observe/logger.ts'
-import { createMetrics } from '../../src/observe/metrics.ts'
+import { bareServer } from '../helpers/bare-server.ts'
 
 const lines = (...all: string[]) => [...all, 'Host: lk', '', ''].join('\r\n')
 const long = 'x'.repeat(20_000_000)
@@ -23,15 +21,7 @@ t.test('a stop answers what was received, however long it takes, and waits for n
     answer: ({ url }) =>
       url === '/lane/long' ? { status: 200, headers: [], body: long } : later('by the front'),
   }
-  const app = createServer({
-    issuer: 'http://localhost',
-    logger: createLogger('silent'),
-    metrics: createMetrics('test'),
-    now: Date.now,
-    isStopping: () => false,
-    lanes: [lane],
-    urlReaders: [],
-  })
+  const app = bareServer([lane])
   app.post('/late', () => later('by the router').then(({ body }) => body))
   app.get('/long', async () => long)
   await app.listen({ host: '127.0.0.1', port: 0 })

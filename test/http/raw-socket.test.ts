@@ -2,9 +2,7 @@
 // connection is served. The routes themselves are bad-input.test.ts's business.
 import { type AddressInfo, connect } from 'node:net'
 import t, { type Test } from 'tap'
-import { createServer } from '../../src/http/server.ts'
-import { createLogger } from '../../src/observe/logger.ts'
-import { createMetrics } from '../../src/observe/metrics.ts'
+import { bareServer } from '../helpers/bare-server.ts'
 import { provision, startLatchkey, ways } from '../helpers/latchkey.ts'
 import { sendRaw } from '../helpers/raw-http.ts'
 
@@ -307,15 +305,7 @@ for (const { way, lanes } of ways) {
 
 // Else whoever opens connections and says nothing has them all.
 t.test('a slow sender is told so and hung up on', async (t) => {
-  const app = createServer({
-    issuer: 'http://localhost',
-    logger: createLogger('silent'),
-    metrics: createMetrics('test'),
-    now: Date.now,
-    isStopping: () => false,
-    lanes: [],
-    urlReaders: [],
-  })
+  const app = bareServer()
   t.teardown(() => app.close())
   app.post('/', async () => ({}))
   t.ok(app.server.requestTimeout > 0 && app.server.requestTimeout <= 30_000)

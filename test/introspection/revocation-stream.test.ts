@@ -8,14 +8,18 @@ import { revocationStream } from '../../src/introspection/revocation-stream.ts'
 import { createFeed, type Feed } from '../../src/verify/feed.ts'
 import { soleLease } from '../../src/verify/lease.ts'
 
-async function serve(t: Test) {
+async function serve(t: Test, identified: Promise<void> = Promise.resolve()) {
   const feed = createFeed('rep_a')
   const app = Fastify({ forceCloseConnections: true })
   app.decorateRequest('principal', null as never)
   app.addHook('onRequest', async (request) => {
+    await identified
     Object.assign(request, { principal: { kind: 'service', service: { id: 'posts', checksIp: false } } })
   })
   revocationStream(app as never, { feed, lease: soleLease, monotonic: () => performance.now() })
+  const stopping = new Promise<void>((resolve) => {
+    app.addHook('preClose', async () => resolve())
+  })
   await app.listen({ port: 0, host: '127.0.0.1' })
   t.teardown(() => app.close())
   const listen = async (): Promise<Socket> => {
@@ -25,7 +29,7 @@ async function serve(t: Test) {
     await once(socket, 'readable')
     return socket
   }
-  return { feed, listen }
+  return { app, feed, listen, stopping }
 }
 
 const services = (feed: Feed) => feed.publish([{ kind: 'services' }])
@@ -67,4 +71,17 @@ t.test('nor is one that does not read, and so cannot take the end', async (t) =>
   token(feed)
   while (!heard.includes('tok_a')) await once(another, 'data')
   t.pass('others still hear')
+})
+
+t.test('one whose credentials are still looked at when the server stops does not hold it up', async (t) => {
+  let identify = () => {}
+  const { app, listen, stopping } = await serve(t, new Promise((resolve) => (identify = resolve)))
+  const asked = once(app.server, 'request')
+  const answer = listen()
+  await asked
+  const closed = app.close()
+  await stopping
+  identify()
+  t.match(String((await answer).read()), /^HTTP\/1\.1 503 /)
+  await closed
 })

@@ -3,8 +3,10 @@
 import { sql } from 'kysely'
 import pg from 'pg'
 import t from 'tap'
+import { listen } from '../../src/db/listen.ts'
 import { openPostgres } from '../../src/db/postgres.ts'
 import { freshPostgresUrl } from '../helpers/databases.ts'
+import { startPostgres } from '../helpers/postgres-server.ts'
 
 /** Three for changes, two for checks. */
 const reserved = 5
@@ -65,5 +67,38 @@ t.test('changes find their connections at once when all were lost together', opt
       errors.find((message) => message?.includes('timeout')),
       'nobody waited in vain',
     )
+  }
+})
+
+t.test('a server that takes sessions, and no statement, is tried again with growing pauses', async (t) => {
+  const { url, drop } = await freshPostgresUrl()
+  t.teardown(drop)
+  const ups: number[] = []
+  await new Promise<void>((resolve) => {
+    const listener = listen(url, 'somebody', {
+      onUp() {
+        ups.push(performance.now())
+        if (ups.length < 6) listener.restart()
+        else resolve(listener.stop())
+      },
+      onDown() {},
+      onMessage() {},
+    })
+  })
+  // 50, 100, 200 and 400 ms at the least; timers may be a little early.
+  t.ok(ups.at(-1)! - ups[0]! > 740, `${Math.round(ups.at(-1)! - ups[0]!)} ms`)
+})
+
+t.test('failover is safe only where commits wait for a standby', async (t) => {
+  const settings = { synchronous_standby_names: 'nobody', synchronous_commit: 'local' }
+  const server = await startPostgres({ settings })
+  t.teardown(server.remove)
+  for (const [commits, failover] of [
+    ['local', 'best effort'],
+    ['on', 'safe'],
+  ] as const) {
+    const store = await openPostgres(`${server.url}?options=-c%20synchronous_commit%3D${commits}`)
+    t.equal(store.failover, failover, commits)
+    await store.close()
   }
 })

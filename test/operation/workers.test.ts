@@ -1,4 +1,5 @@
 // LATCHKEY_WORKERS: several replicas on one port, in one command. One that dies is started anew, however long that takes.
+import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -6,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import t, { type Test } from 'tap'
 import { freshPostgresUrl } from '../helpers/databases.ts'
-import type { LatchkeyProcess } from '../helpers/process.ts'
+import { freePort, type LatchkeyProcess } from '../helpers/process.ts'
 import { command, provisionAt, refusal, selfAt, started } from '../helpers/shipped.ts'
 
 async function settings(t: Test) {
@@ -64,18 +65,25 @@ t.test('workers', { skip: process.platform !== 'linux' && 'there is no /proc her
 
   t.test('if one cannot start at all, the command ends with 1 and says so', async (t) => {
     const taken = createServer().listen(0, '127.0.0.1')
-    await new Promise((resolve) => taken.once('listening', resolve))
+    await once(taken, 'listening')
     t.teardown(() => taken.close())
     const { port } = taken.address() as AddressInfo
-    const env = { ...(await settings(t)), LATCHKEY_MANAGEMENT_PORT: String(port - 1) }
-    const latchkey = await started(t, env).catch((error: Error) => error.message)
-    if (typeof latchkey !== 'string') {
-      await until(() => latchkey.output().includes('so all are stopped'), latchkey.output)
-      t.equal(await latchkey.stop('SIGCONT'), 1)
-      t.match(latchkey.output(), `EADDRINUSE`)
-    } else {
-      t.match(latchkey, 'ended with 1')
-      t.match(latchkey, 'EADDRINUSE')
+    const cases: [what: string, Record<string, string>][] = [
+      ['the management port of one is taken', { LATCHKEY_MANAGEMENT_PORT: String(port - 1) }],
+      [
+        'their common port is taken, and the management ports are not',
+        { LATCHKEY_PORT: String(port), LATCHKEY_MANAGEMENT_PORT: String(await freePort()) },
+      ],
+    ]
+    for (const [what, more] of cases) {
+      const env = { ...(await settings(t)), ...more }
+      const latchkey = await started(t, env).catch((error: Error) => error.message)
+      if (typeof latchkey !== 'string')
+        await until(() => latchkey.output().includes('so all are stopped'), latchkey.output)
+      // SIGCONT does nothing: it ends by itself.
+      else t.match(latchkey, 'ended with 1', what)
+      if (typeof latchkey !== 'string') t.equal(await latchkey.stop('SIGCONT'), 1, what)
+      t.match(typeof latchkey === 'string' ? latchkey : latchkey.output(), 'EADDRINUSE', what)
     }
   })
 

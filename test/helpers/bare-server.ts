@@ -1,0 +1,17 @@
+// The server that our rooms are put into, without any of them.
+import { Writable } from 'node:stream'
+import type { Lane } from '../../src/http/lane.ts'
+import { type App, createServer } from '../../src/http/server.ts'
+import { createLogger } from '../../src/observe/logger.ts'
+import { createMetrics } from '../../src/observe/metrics.ts'
+
+export const bareServer = (lanes: readonly Lane[] = []): App =>
+  createServer({
+    issuer: 'http://localhost',
+    logger: createLogger('silent', new Writable({ write: (_chunk, _encoding, done) => done() })),
+    metrics: createMetrics('test'),
+    now: Date.now,
+    isStopping: () => false,
+    lanes,
+    urlReaders: [],
+  })

@@ -32,6 +32,9 @@ const plainHead = new RegExp(
 /** What changes how long a request is, or what is to happen before it is read (RFC 9110 §7.8, §10.1.1; RFC 9112 §6). */
 const notPlain = ['transfer-encoding', 'content-encoding', 'expect', 'upgrade', 'trailer'] as const
 
+/** An authority without user info, or nothing (RFC 9110 §7.2). */
+export const isHost = (text: string): boolean => /^[A-Za-z0-9\-._~!$&'()*+,;=%:[\]]*$/.test(text)
+
 /** Where the head ends, its last line's CRLF included; -1: it does not, or is too long. */
 export function headEnd(text: string): number {
   const end = text.indexOf('\r\n\r\n')
@@ -44,7 +47,7 @@ export function readPlainHead(head: string, socket: RequestHead['socket']): Plai
   const lineEnd = head.indexOf('\r\n')
   const methodEnd = head.indexOf(' ')
   const headers = readHeaders(head, lineEnd + 2)
-  if (headers === null || headers['host'] === undefined) return null
+  if (headers === null || headers['host'] === undefined || !isHost(headers['host'])) return null
   for (const name of notPlain) if (headers[name] !== undefined) return null
   const connection = headers['connection']?.toLowerCase() ?? 'keep-alive'
   if (connection !== 'keep-alive' && connection !== 'close') return null

@@ -19,6 +19,7 @@ import type { Metrics } from '../observe/metrics.ts'
 import { type Behind, createFront, type Front, sweepMs } from './front.ts'
 import { keepAliveSeconds, type Lane, sendAnswer } from './lane.ts'
 import { limitPatience } from './patience.ts'
+import { isHost } from './plain-request.ts'
 import { Problem, ProblemSchema, problemBody, sendProblem } from './problem.ts'
 import type { ProblemCode } from './problems.ts'
 import { requestIds } from './request-id.ts'
@@ -160,6 +161,9 @@ function isAtWork({ _httpMessage: due }: Connection): boolean {
 function oddity({ raw }: FastifyRequest): string | null {
   if (raw.httpVersion !== '1.1' && raw.httpVersion !== '1.0') return 'Speak HTTP/1.1.'
   if (raw.httpVersion === '1.1' && raw.headers.host === undefined) return 'The Host header is missing.'
+  // Node keeps the first of two; whoever stands in front may believe the second (RFC 9112 §3.2).
+  const hosts = raw.rawHeaders.filter((name, at) => at % 2 === 0 && name.length === 4 && /^host$/i.test(name))
+  if (hosts.length > 1 || !isHost(raw.headers.host ?? '')) return 'The Host header is not one host.'
   return null
 }
 

@@ -1,4 +1,5 @@
-// The body of an OAuth request: a form in which no parameter may stand twice (RFC 6749 §3.2).
+// The body of an OAuth request (RFC 6749 §3.2): a form in which no parameter may stand twice, and one without a value
+// counts as left out.
 import { OAuthError } from './oauth-error.ts'
 
 export type Form = { get(name: string): string | undefined }
@@ -22,7 +23,7 @@ function readAll(body: string): Form {
       throw new OAuthError(400, 'invalid_request', `The parameter ${printable(name)} is repeated.`)
     form.set(name, value)
   }
-  return form
+  return { get: (name) => form.get(name) || undefined }
 }
 
 /** @throws OAuthError when it is missing or empty */

@@ -219,17 +219,10 @@ for (const { way, lanes } of ways) {
 
     t.test('behind ours, a host that cannot be read is no service’s', async (t) => {
       const asked = (host: string) => bare(latchkey, `GET /forward-auth/health HTTP/1.1`, [`Host:${host}`])
-      for (const host of [
-        '',
-        ' ',
-        ' a_b',
-        ' %61',
-        ' a b',
-        ' api.example.com/',
-        ' [::1',
-        ' u@api.example.com',
-      ])
-        t.equal((await asked(host)).status, 403, host)
+      for (const host of ['', ' ', ' a_b', ' %61', ' [::1']) t.equal((await asked(host)).status, 403, host)
+      // RFC 9112 §3.2: what cannot be a host is no HTTP.
+      for (const host of [' a b', ' api.example.com/', ' u@api.example.com'])
+        t.equal((await asked(host)).status, 400, host)
       t.equal((await bare(latchkey, 'GET /forward-auth/health HTTP/1.0', [])).status, 403, 'none')
       for (const host of ['api.example.com', 'API.example.com', 'api.example.com:443'])
         t.equal((await asked(` ${host}`)).status, 200, host)

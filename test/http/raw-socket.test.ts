@@ -53,6 +53,18 @@ const refused: Case[] = [
     [400, 404, 200],
   ],
   ['no Host', 'GET /livez HTTP/1.1\r\nConnection: close\r\n\r\n', 400],
+  ['two Hosts', get('Host: lk'), 400],
+  [
+    'two Hosts for the front',
+    req('GET /forward-auth?scope= HTTP/1.1', 'host: other', 'Connection: close'),
+    400,
+  ],
+  ['no host in Host', 'GET /livez HTTP/1.1\r\nHost: a b/c\r\nConnection: close\r\n\r\n', 400],
+  [
+    'no host in Host, for the front',
+    'GET /forward-auth?scope= HTTP/1.1\r\nHost: a b/c\r\nConnection: close\r\n\r\n',
+    400,
+  ],
   ['a bare LF after the request line', 'GET /livez HTTP/1.1\nHost: lk\n\n', 400],
   ['a bare LF between headers', 'GET /livez HTTP/1.1\r\nHost: lk\nX: y\r\n\r\n', 400],
   ['a bare CR between headers', 'GET /livez HTTP/1.1\r\nHost: lk\rX: y\r\n\r\n', 400],

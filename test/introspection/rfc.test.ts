@@ -62,6 +62,17 @@ for (const { way, lanes } of ways) {
       }
     })
 
+    t.test('INT-03 a parameter without a value counts as left out, but not twice', async (t) => {
+      const empty = { client_id: '', client_secret: '', scope: '', team: '', client_ip: '' }
+      t.match(await introspect({ token: good.token, ...empty }), { status: 200, body: { active: true } })
+      const twice: [string, string][] = [
+        ['token', good.token],
+        ['team', ''],
+        ['team', ''],
+      ]
+      refused(t, await introspect(twice), 400, 'invalid_request')
+    })
+
     t.test('INT-04 GET is not allowed, and a token in the query is neither read nor logged', async (t) => {
       for (const method of ['GET', 'HEAD', 'PUT', 'DELETE']) {
         const answer = await latchkey.call(method, `/oauth2/introspect?token=${good.token}`, undefined, {

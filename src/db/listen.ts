@@ -1,7 +1,7 @@
 // One session on PostgreSQL that listens, and sends on the same session: what arrives proves that socket, server and
 // commit path all work. It is opened again, for ever, when it breaks. What the messages mean is the verify room's.
 import type pg from 'pg'
-import { PreparingClient } from './preparing-client.ts'
+import { commitsWait, PreparingClient } from './preparing-client.ts'
 
 export type Listener = {
   /** Runs one statement on the listening session. Rejects when there is none, or after `deadlineMs`. */
@@ -55,7 +55,7 @@ export function listen(url: string, channel: string, events: ListenerEvents): Li
     })
     next
       .connect()
-      .then(() => next.query(`listen ${channel}`))
+      .then(() => Promise.all([next.query(commitsWait), next.query(`listen ${channel}`)]))
       .then(() => {
         if (stopped || ended) return end(null)
         client = next

@@ -4,7 +4,7 @@ import { Kysely, PostgresDialect } from 'kysely'
 import pg from 'pg'
 import { listen } from './listen.ts'
 import type { PreparedRead, Store } from './open.ts'
-import { PreparingClient } from './preparing-client.ts'
+import { commitsWait, PreparingClient } from './preparing-client.ts'
 import type { Tables } from './tables.ts'
 
 /** Of NOTIFY; one database is one Latchkey. */
@@ -27,7 +27,8 @@ export async function openPostgres(url: string): Promise<Store> {
   const general = pool(url, 8, changeMs, patientMs)
   const changes = pool(url, 3, changeMs)
   const checks = pool(url, 2, checkMs)
-  for (const one of [changes, checks]) planOnce(one)
+  for (const one of [changes, checks]) onEachConnection(one, planOnce)
+  onEachConnection(changes, commitsWait)
   const pools = [general, changes, checks]
   const close = async () => void (await Promise.all(pools.map((one) => one.end())))
   let failover: Store['failover']
@@ -57,11 +58,11 @@ export async function openPostgres(url: string): Promise<Store> {
  * tables are so small that reading them whole looks cheapest. Before PostgreSQL 18, what cannot be had without that is reckoned so
  * dear that it would be compiled (`jit`), for longer than it runs.
  */
-function planOnce(pool: pg.Pool): void {
+const planOnce = 'set plan_cache_mode = force_generic_plan; set enable_seqscan = off; set jit = off'
+
+function onEachConnection(pool: pg.Pool, text: string): void {
   pool.on('connect', (client) => {
-    client
-      .query('set plan_cache_mode = force_generic_plan; set enable_seqscan = off; set jit = off')
-      .catch(() => {})
+    client.query(text).catch(() => {})
   })
 }
 

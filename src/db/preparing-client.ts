@@ -2,6 +2,7 @@
 // that a change consists of took longer than running them. What is asked for together leaves in one write: each
 // system call may wake the server, and that costs more than most statements. Which they are is not known here.
 import { createHash } from 'node:crypto'
+import type { EventEmitter } from 'node:events'
 import type { Socket } from 'node:net'
 import pg from 'pg'
 
@@ -12,6 +13,17 @@ const names = new Map<string, string | null>()
 export class PreparingClient extends pg.Client {
   #server: Promise<pg.QueryResult> | null = null
   #isGathering = false
+
+  constructor(config?: string | pg.ClientConfig) {
+    super(config)
+    this.on('notice', ({ routine }) => {
+      if (routine === 'SyncRepWaitForLSN') this.#connection.emit('error', inDoubt())
+    })
+  }
+
+  get #connection(): EventEmitter & { readonly stream: Socket } {
+    return (this as unknown as { connection: EventEmitter & { stream: Socket } }).connection
+  }
 
   // biome-ignore lint/suspicious/noExplicitAny: pg has a dozen overloads; only one of them is changed here
   override query(...args: any[]): any {
@@ -35,7 +47,7 @@ export class PreparingClient extends pg.Client {
   #gather(): void {
     if (this.#isGathering) return
     this.#isGathering = true
-    const { stream } = (this as unknown as { connection: { stream: Socket } }).connection
+    const { stream } = this.#connection
     stream.cork()
     // After all promises that can go on have gone on.
     process.nextTick(() => {
@@ -56,6 +68,20 @@ export class PreparingClient extends pg.Client {
 
 /** The server says no, so the transaction is not committed; of all other errors that is not known. */
 export const isRefusal = (error: unknown): boolean => error instanceof pg.DatabaseError
+
+/**
+ * Somebody has cancelled a commit's wait for the synchronous standby: it is done here, and may be lost by a failover. To
+ * the server that is worth no more than a warning; here it is as if the connection had been lost meanwhile.
+ */
+const inDoubt = () =>
+  Object.assign(new Error('The wait for the standby was cancelled'), { code: transactionResolutionUnknown })
+const transactionResolutionUnknown = '08007'
+
+/**
+ * For sessions whose commits are relied upon: what ALTER ROLE, DATABASE or SYSTEM sets after the start, when `off` is refused,
+ * does not turn their waiting off.
+ */
+export const commitsWait = `select set_config('synchronous_commit', coalesce(nullif(current_setting('synchronous_commit'), 'off'), 'on'), false)`
 
 /** 0A000: "cached plan must not change result type". Whoever repeats the statement, has it planned anew. */
 export const planIsStale = '0A000'

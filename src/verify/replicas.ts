@@ -324,16 +324,19 @@ export function createReplicas(dependencies: ReplicaDependencies): Replicas {
 }
 
 const askWhichServer = CompiledQuery.raw(whichServer) as CompiledQuery<{ server: string }>
+/**
+ * A transaction that only notifies writes nothing before its commit record, and PostgreSQL then waits neither for the
+ * disk nor for a synchronous standby: a former primary would go on granting leases, and whoever revokes again what was revoked
+ * before would be answered on the word of a commit that never reached the standby. A message in the log makes it wait.
+ */
+const logged = `pg_logical_emit_message(true, 'latchkey', '')`
 const notify = statement(
-  (_db, given: Given<{ text: string }>) => sql`select pg_notify(${sql.val(channel)}, ${given.text})`,
+  (_db, given: Given<{ text: string }>) =>
+    sql`select ${sql.raw(logged)}, pg_notify(${sql.val(channel)}, ${given.text})`,
 )
 /** The count is read after the heartbeat was sent, so it misses no change that was committed before. */
 const readAlong = `(select count from silent_changes) as silent, extract(epoch from clock_timestamp())::float8 * 1000 as now, ${serverIdentity} as server`
-/**
- * A transaction that only notifies writes nothing before its commit record, and PostgreSQL then waits neither for the
- * disk nor for a synchronous standby: a former primary would go on granting leases. A message in the log makes it wait.
- */
-const notifyHeartbeat = `select pg_logical_emit_message(true, 'latchkey', 'heartbeat'), pg_notify($1, $2), ${readAlong}`
+const notifyHeartbeat = `select ${logged}, pg_notify($1, $2), ${readAlong}`
 const lightHeartbeat = `select pg_notify($1, $2), ${readAlong}`
 const selectHeartbeat = `select $1::text, $2::text, ${readAlong}`
 /** Nobody relies on a confirmation after a crash, so it need not wait for the disk. */

@@ -17,6 +17,7 @@ import Fastify, {
 import FindMyWay, { type HTTPMethod } from 'find-my-way'
 import type { Metrics } from '../observe/metrics.ts'
 import { type Behind, createFront, type Front, sweepMs } from './front.ts'
+import { countInFlight } from './in-flight.ts'
 import { keepAliveSeconds, type Lane, sendAnswer } from './lane.ts'
 import { limitPatience } from './patience.ts'
 import { isHost } from './plain-request.ts'
@@ -61,6 +62,7 @@ export function createServer({
   const requestId = requestIds(now())
   const headers = answerHeaders(issuer)
   const onAnswered = metrics.observe
+  const inFlight = countInFlight(metrics.active)
   const app = Fastify({
     loggerInstance: logger,
     // A line for each request costs as much as the request itself; rooms log what matters, metrics count the rest.
@@ -105,7 +107,7 @@ export function createServer({
   acceptEmptyJson(app)
   app.addSchema(ProblemSchema)
   app.addHook('onRequest', (request, reply, done) => {
-    metrics.active.inc()
+    inFlight.begin(request.raw.socket)
     reply.headers(headers).header('x-request-id', request.id)
     const odd = oddity(request)
     done(odd === null ? undefined : new Problem('malformed-request', odd))
@@ -116,7 +118,7 @@ export function createServer({
     done()
   })
   app.addHook('onResponse', (request, reply, done) => {
-    metrics.active.dec()
+    inFlight.end(request.raw.socket)
     metrics.observe(request.method, request.routeOptions.url, reply.statusCode, reply.elapsedTime / 1000)
     done()
   })

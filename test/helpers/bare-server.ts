@@ -3,13 +3,13 @@ import { Writable } from 'node:stream'
 import type { Lane } from '../../src/http/lane.ts'
 import { type App, createServer } from '../../src/http/server.ts'
 import { createLogger } from '../../src/observe/logger.ts'
-import { createMetrics } from '../../src/observe/metrics.ts'
+import { createMetrics, type Metrics } from '../../src/observe/metrics.ts'
 
-export const bareServer = (lanes: readonly Lane[] = []): App =>
+export const bareServer = (lanes: readonly Lane[] = [], metrics: Metrics = createMetrics('test')): App =>
   createServer({
     issuer: 'http://localhost',
     logger: createLogger('silent', new Writable({ write: (_chunk, _encoding, done) => done() })),
-    metrics: createMetrics('test'),
+    metrics,
     now: Date.now,
     isStopping: () => false,
     lanes,

@@ -8,7 +8,11 @@ export type Asked = {
   readonly need: Need | null
   readonly service: string | null
   readonly team: string | null
+  /** Whose words stand in the query: no gateway writes 'others', and what has both is nobody's. */
+  readonly words: 'none' | 'ours' | 'others' | 'both'
 }
+
+const ours = ['scope', 'service', 'team'] as const
 
 /** The same few come again and again. */
 const known = new Map<string, Asked | null>()
@@ -32,7 +36,7 @@ function askedOnce(text: string): Asked | null {
 }
 
 function readAsked(parameters: URLSearchParams): Asked | null {
-  for (const name of ['scope', 'service', 'team']) if (parameters.getAll(name).length > 1) return null
+  for (const name of ours) if (parameters.getAll(name).length > 1) return null
   const scopes =
     parameters
       .get('scope')
@@ -42,5 +46,12 @@ function readAsked(parameters: URLSearchParams): Asked | null {
   const service = parameters.get('service')
   if (service !== null && !/^[a-z0-9_-]+$/.test(service)) return null
   const need: Need | null = scopes && { kind: 'token', scopes, bearer: 'any' }
-  return { need, service, team: parameters.get('team') }
+  return { need, service, team: parameters.get('team'), words: wordsIn(parameters) }
+}
+
+function wordsIn(parameters: URLSearchParams): Asked['words'] {
+  const names = [...new Set(parameters.keys())]
+  const count = names.filter((name) => (ours as readonly string[]).includes(name)).length
+  if (names.length === 0) return 'none'
+  return count === names.length ? 'ours' : count === 0 ? 'others' : 'both'
 }

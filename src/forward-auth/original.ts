@@ -40,6 +40,17 @@ export function originalOf(asking: Asking): Original | 'unknown' | null {
   return said.target === null || said.method === null ? null : named(said.method, said.host, said.target)
 }
 
+/**
+ * Whether a query is that of the request asked about: a gateway that was told none of its own may have put the client's there
+ * (Caddy). Believed of anybody, as it only ever makes less pass.
+ */
+export const isOfClient = (query: string, headers: IncomingHttpHeaders): boolean =>
+  targetHeaders.some((name) => {
+    const target = String(headers[name] ?? '')
+    return target.includes('?') && target.slice(target.indexOf('?') + 1) === query
+  })
+const targetHeaders = ['x-forwarded-uri', 'x-original-uri', 'x-original-url'] as const
+
 type Said = { readonly method: string | null; readonly host: string | null; readonly target: string | null }
 const nothing: Said = { method: null, host: null, target: null }
 

@@ -14,7 +14,7 @@ import type { Range } from '../policy/network.ts'
 import { type Asked, askedIn } from './asked.ts'
 import { denied, type ForwardAuth, type Passing } from './forward-auth.ts'
 import { type Need, type Needed, neededFor } from './need.ts'
-import { originalOf } from './original.ts'
+import { isOfClient, originalOf } from './original.ts'
 
 export type ForwardAuthRouteDependencies = {
   readonly forwardAuth: ForwardAuth
@@ -102,7 +102,7 @@ function createAnswer(dependencies: ForwardAuthRouteDependencies) {
   function answerAs(request: RequestHead, isGateway: boolean): LaneAnswer | Promise<LaneAnswer> {
     const parts = partsOf(request.url!)
     const asked = parts && askedIn(parts.query)
-    if (asked === null) return denied
+    if (asked === null || !isSound(asked, parts!.query, request.headers)) return denied
     const from = clientIp(request, trustedProxies, isGateway)
     const pass = ({ need, service }: Needed) => forwardAuth(passingOf(request, asked, need, service, from))
     if (asked.need !== null) {
@@ -164,6 +164,13 @@ function partsOf(url: string): UrlParts | null {
   if (!own.startsWith(path) || (rest !== '' && !isNext(rest[0]!))) return null
   return rest.startsWith('/') ? { suffix: rest, query: '' } : { suffix: null, query: rest.slice(1) }
 }
+
+/**
+ * The gateway's own words are ours, and none of them is spelled wrong: "temas=a" would limit nothing. What it has left there
+ * of its client's may say anything, but nothing to us.
+ */
+const isSound = ({ words }: Asked, query: string, headers: RequestHead['headers']): boolean =>
+  words === 'none' || (words !== 'both' && isOfClient(query, headers) === (words === 'others'))
 
 /** RFC 9112 §3.2.2. With nothing behind our path: what is there would be for this host, and Host could say another. */
 const wholeUrl = /^https?:\/\/[^/?#]+(\/forward-auth(?:\?.*)?)$/i

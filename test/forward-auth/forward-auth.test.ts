@@ -134,6 +134,42 @@ for (const { way, lanes } of ways) {
       )
     })
 
+    t.test('a parameter that is spelled wrong limits nothing, so nothing passes', async (t) => {
+      for (const query of [
+        '?temas=team_b',
+        '?scopes=posts:write',
+        '?scope=posts:read&teams=team_b',
+        '?x',
+        '?=x',
+      ])
+        t.equal(await status({}, `/forward-auth${query}`), 403, query)
+      for (const query of ['?', '?&', '?scope=posts:read&', '?scope=&service=posts&team='])
+        t.equal(
+          await status({ token: writer }, `/forward-auth${query}`),
+          query.includes('team') ? 403 : 200,
+          query,
+        )
+    })
+
+    t.test('a query that the gateway has left of its client’s is no word of its own', async (t) => {
+      const left = (query: string, uri: string, headers?: Record<string, string>) =>
+        status({ uri, ...(headers && { headers }) }, `/forward-auth?${query}`)
+      t.equal(await left('page=2', '/v1/posts?page=2'), 200, 'the catalog says it')
+      t.equal(await left('page=2', '/v1/unpublished?page=2'), 403)
+      for (const query of ['scope=', 'scope=posts:read', 'service=posts', 'team=team_a', 'page=2&scope=']) {
+        t.equal(await left(query, `/v1/unpublished?${query}`), 403, query)
+        t.equal(await left(query, `/v1/posts?${query}`), 403, query)
+      }
+      t.equal(await left('scope=', '/v1/unpublished?a=b'), 200, 'the gateway’s own')
+      t.equal(await left('scope=', '/v1/unpublished?a=b?scope='), 200)
+      for (const name of ['x-original-uri', 'x-original-url'])
+        t.equal(
+          await left('scope=', '/v1/unpublished', { [name]: 'http://h/v1/unpublished?scope=' }),
+          403,
+          name,
+        )
+    })
+
     t.test('team and audience are judged too', async (t) => {
       t.equal(await status({ token: writer }, '/forward-auth?team=team_a'), 200)
       t.equal(await status({ token: writer }, '/forward-auth?team=team_b'), 403)

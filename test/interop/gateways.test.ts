@@ -304,6 +304,20 @@ for (const kind of kinds) {
       t.equal(product.received.length, 1)
     })
 
+    if (kind.name === 'caddy')
+      t.test('without a question mark, a query of the client’s is not taken for the gateway’s', async (t) => {
+        const gateway = await startGateway(t, kind, { ...behind, also: [['?service=posts', '']] })
+        const headers = { host: 'posts.example.com' }
+        const get = (path: string) => send(gateway, 'GET', path, { token: reader.token, headers })
+        t.equal((await get('/v1/posts?page=2')).status, 200)
+        for (const path of [
+          '/v1/admin/keys?scope=',
+          '/v1/admin/keys?scope=posts:read',
+          '/v1/unpublished?scope=',
+        ])
+          t.equal((await get(path)).status, 403, path)
+      })
+
     t.test('?scope= and ?team= of the gateway count instead of the catalog', async (t) => {
       const also = [['?service=posts', '?service=posts&scope=posts:write&team=team_a']] as const
       const gateway = await startGateway(t, kind, { ...behind, also })

@@ -176,9 +176,41 @@ t.test('events are the same in whatever pieces they arrive', async () => {
   )
 })
 
+t.test('a lease is over when the machine has slept, until another connection', async (t) => {
+  const clocks = { monotonic: 1_000, clock: 5_000_000 }
+  const pass = (ms: number, sleptMs = 0) => {
+    clocks.monotonic += ms
+    clocks.clock += ms + sleptMs
+  }
+  const lease = createLease(
+    () => clocks.monotonic,
+    () => clocks.clock,
+  )
+  for (const step of [0, 900, -900]) {
+    lease.opening()
+    lease.beat(0, 2_000)
+    pass(100, step)
+    t.ok(lease.holds(), `a clock that is put right by ${step} ms`)
+    pass(3_000)
+  }
+  lease.opening()
+  lease.beat(0, 2_000)
+  pass(100, 1_000)
+  t.notOk(lease.holds())
+  lease.beat(500, 2_000)
+  t.notOk(lease.holds(), 'what was on its way meanwhile')
+  lease.opening()
+  t.notOk(lease.holds(), 'what was left of it')
+  lease.beat(0, 2_000)
+  t.ok(lease.holds())
+})
+
 t.test('a lease counts from when its beat was sent, whatever the sender’s clock says', async (t) => {
   const clock = { now: 1_000 }
-  const lease = createLease(() => clock.now)
+  const lease = createLease(
+    () => clock.now,
+    () => clock.now,
+  )
   t.notOk(lease.holds())
   lease.opening()
   clock.now = 1_400

@@ -128,7 +128,7 @@ export const settings = {
     'LATCHKEY_MANAGEMENT_PORT',
     null,
     number(1, 65535),
-    'Port for `/metrics`, `/livez` and `/readyz`, to be kept inside; the second worker takes the next one, and so on. Not set: no metrics are served; the probes are on the main port in any case.',
+    'Port for `/metrics`, `/livez` and `/readyz`, to be kept inside; the second worker takes the next one, and so on. `LATCHKEY_PORT` must not be among them. Not set: no metrics are served; the probes are on the main port in any case.',
   ),
   workers: setting(
     'LATCHKEY_WORKERS',
@@ -210,8 +210,34 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
   if (Number(values['workers']) > 1 && !values['databaseUrl']) {
     problems.push('LATCHKEY_WORKERS above 1 needs DATABASE_URL: the embedded store belongs to one process')
   }
+  const config = Object.freeze(values) as unknown as Config
+  problems.push(...portProblems(config))
   if (problems.length > 0) throw new ConfigError(problems)
-  return Object.freeze(values) as unknown as Config
+  return config
+}
+
+/** Of one that was refused by itself, nothing more is said. */
+function portProblems({ port, managementPort = null, workers = 0 }: Partial<Config>): string[] {
+  const taken = managementPorts({ managementPort, workers })
+  if (taken.some((one) => one > 65535))
+    return [
+      'LATCHKEY_MANAGEMENT_PORT is too high for LATCHKEY_WORKERS: each takes the next port, up to 65535; set a lower one',
+    ]
+  if (port === undefined || !taken.includes(port)) return []
+  if (workers === 1)
+    return ['LATCHKEY_PORT and LATCHKEY_MANAGEMENT_PORT are the same port; set one of them to another']
+  return [
+    'LATCHKEY_PORT is a management port, too: those are LATCHKEY_MANAGEMENT_PORT and the ports after it, one for each of LATCHKEY_WORKERS; set it to a port outside of them, or LATCHKEY_MANAGEMENT_PORT to another',
+  ]
+}
+
+/** One for each worker, in their order. */
+export function managementPorts({
+  managementPort,
+  workers,
+}: Pick<Config, 'managementPort' | 'workers'>): readonly number[] {
+  if (managementPort === null) return []
+  return Array.from({ length: workers }, (_, index) => managementPort + index)
 }
 
 function rawValue({ name, fallback }: Setting<unknown>, env: NodeJS.ProcessEnv): string | null {

@@ -4,7 +4,7 @@
 import { buildApp } from './app.ts'
 import { makeAdminToken } from './bootstrap.ts'
 import { createLive } from './catalog/live.ts'
-import type { Config } from './config.ts'
+import { type Config, managementPorts } from './config.ts'
 import type { Invalidation } from './db/change.ts'
 import { migrate } from './db/migrate.ts'
 import { answers, openStore, type Store } from './db/open.ts'
@@ -101,7 +101,7 @@ async function bringUp(
   const { db } = store
   const ring = await prepareStore(store, config, logger, options.now ?? Date.now)
 
-  const held = config.port === 0 ? await holdPort(config.host) : null
+  const held = config.port === 0 ? await holdPort(config.host, managementPorts(config)) : null
   if (held) undo.push(held.release)
   const port = held?.port ?? config.port
   const issuer = config.issuer ?? `http://localhost:${port}`

@@ -1,7 +1,7 @@
 // LATCHKEY_WORKERS processes on one port, each a replica of its own. The primary serves nothing: it starts them,
 // starts anew what dies, and passes a stop on.
 import cluster, { type Worker } from 'node:cluster'
-import type { Config } from './config.ts'
+import { type Config, managementPorts } from './config.ts'
 import { freePort } from './free-port.ts'
 import type { Logger } from './observe/logger.ts'
 
@@ -11,7 +11,7 @@ export const isWorker = (): boolean => cluster.isWorker
 
 /** Resolves with the exit code when all have ended: 0 after a stop, 1 when one could not even start the first time. */
 export async function superviseWorkers(config: Config, logger: Logger): Promise<number> {
-  const port = config.port === 0 ? await freePort(config.host) : config.port
+  const port = config.port === 0 ? await freePort(config.host, managementPorts(config)) : config.port
   const workers = new Map<number, Worker>()
   const served = new Set<number>()
   let stopping = false
@@ -45,7 +45,16 @@ export async function superviseWorkers(config: Config, logger: Logger): Promise<
 }
 
 /** The port they share; a management port is each one's own, counted up from the configured one. */
-function environmentOf(number: number, port: number, { managementPort }: Config): Record<string, string> {
-  const own = managementPort === null ? {} : { LATCHKEY_MANAGEMENT_PORT: String(managementPort + number - 1) }
-  return { LATCHKEY_PORT: String(port), ...own }
+function environmentOf(number: number, port: number, config: Config): Record<string, string> {
+  const own = managementPorts(config)[number - 1]
+  return {
+    // What is said here is said in the place of a file, too: both would be a setting that is set twice.
+    LATCHKEY_PORT_FILE: '',
+    LATCHKEY_PORT: String(port),
+    LATCHKEY_MANAGEMENT_PORT_FILE: '',
+    LATCHKEY_MANAGEMENT_PORT: own === undefined ? '' : String(own),
+    // Each is one: its management port is not followed by others of its own.
+    LATCHKEY_WORKERS_FILE: '',
+    LATCHKEY_WORKERS: '1',
+  }
 }

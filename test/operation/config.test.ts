@@ -253,6 +253,34 @@ t.test('more than one worker on the embedded store is refused', async (t) => {
   t.match(problemsOf({ LATCHKEY_WORKERS: '2' }), 'LATCHKEY_WORKERS above 1 needs DATABASE_URL')
 })
 
+// Two servers that want one port: the second to come would end the process, or have all workers begin again for ever.
+t.test(
+  'a main port that is a management port, too, is refused; so are more of these than there are',
+  async (t) => {
+    const database = { DATABASE_URL: 'postgres://h/d', LATCHKEY_SECRET: secret }
+    const ports = (port: string, managementPort: string, workers: string) =>
+      problemsOf({
+        ...database,
+        LATCHKEY_PORT: port,
+        LATCHKEY_MANAGEMENT_PORT: managementPort,
+        LATCHKEY_WORKERS: workers,
+      })
+    const same = 'LATCHKEY_PORT and LATCHKEY_MANAGEMENT_PORT are the same port; set one of them to another'
+    t.match(ports('9090', '9090', '1'), same)
+    t.match(problemsOf({ LATCHKEY_MANAGEMENT_PORT: '8080' }), same, 'also when one of them is the default')
+    for (const port of ['9090', '9091', '9092', '9093'])
+      t.match(
+        ports(port, '9090', '4'),
+        /LATCHKEY_PORT is .* LATCHKEY_MANAGEMENT_PORT .* LATCHKEY_WORKERS; set/,
+        port,
+      )
+    for (const port of ['0', '9089', '9094']) t.equal(ports(port, '9090', '4'), '', port)
+    t.match(ports('9090', '65534', '3'), 'LATCHKEY_MANAGEMENT_PORT is too high for LATCHKEY_WORKERS')
+    t.equal(ports('9090', '65533', '3'), '')
+    t.notMatch(ports('9090', '9090', 'many'), 'LATCHKEY_PORT ', 'how many there are is not known')
+  },
+)
+
 t.test('a config cannot be changed once it is read', async (t) => {
   const config = readConfig({ LATCHKEY_TRUSTED_PROXIES: '10.0.0.0/8', LATCHKEY_TOKEN_PREFIXES_PAST: 'old' })
   t.throws(() => Object.assign(config, { port: 1 }), TypeError)

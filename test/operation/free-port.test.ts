@@ -23,6 +23,17 @@ t.test('a port that is held is nobody else’s, and is free when it is released,
   await t.resolves(listen())
 })
 
+t.test('a port that is chosen is none of those that are reserved', async (t) => {
+  const isFree = (port: number) => port % 20 === 0
+  const reserved = Array.from({ length: 32_768 - 25_000 }, (_, index) => 25_000 + index)
+  const { port, release } = await holdPort(
+    host,
+    reserved.filter((one) => !isFree(one)),
+  )
+  await release()
+  t.ok(isFree(port))
+})
+
 /** What Node says officially has servers in it that were closed before. */
 const handles = process as unknown as { _getActiveHandles(): { listening?: boolean }[] }
 

@@ -1,8 +1,11 @@
 // LATCHKEY_WORKERS: several replicas on one port, in one command. One that dies is started anew, however long that takes.
 import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import t, { type Test } from 'tap'
@@ -85,6 +88,29 @@ t.test('workers', { skip: process.platform !== 'linux' && 'there is no /proc her
       if (typeof latchkey !== 'string') t.equal(await latchkey.stop('SIGCONT'), 1, what)
       t.match(typeof latchkey === 'string' ? latchkey : latchkey.output(), 'EADDRINUSE', what)
     }
+  })
+
+  // What a worker is told stands beside what the environment says of it.
+  t.test('their ports may lie side by side, and all that concerns them may be set by files', async (t) => {
+    const { LATCHKEY_WORKERS, ...env } = await settings(t)
+    const folder = await mkdtemp(join(tmpdir(), 'lk-workers-'))
+    t.teardown(() => rm(folder, { recursive: true }))
+    const file = async (name: string, content: number | string) => {
+      await writeFile(join(folder, name), String(content))
+      return { [name]: join(folder, name) }
+    }
+    const first = await freePort()
+    const latchkey = await started(t, {
+      ...env,
+      ...(await file('LATCHKEY_WORKERS_FILE', LATCHKEY_WORKERS)),
+      ...(await file('LATCHKEY_MANAGEMENT_PORT_FILE', first)),
+      LATCHKEY_PORT: '',
+      ...(await file('LATCHKEY_PORT_FILE', first + 2)),
+    })
+    await until(() => count(latchkey.output(), '"msg":"listening"') === 2, latchkey.output)
+    for (const port of [first, first + 1, first + 2])
+      t.equal((await fetch(`http://127.0.0.1:${port}/livez`)).status, 200)
+    t.equal(await latchkey.stop(), 0)
   })
 
   t.test('a database that cannot be reached is told at once', async (t) => {

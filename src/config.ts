@@ -35,6 +35,12 @@ function postgresUrl(value: string): string {
   if (!/^postgres(ql)?:\/\//.test(value) || !URL.canParse(value)) {
     throw new Error('must be a URL like postgres://user:password@host:5432/database')
   }
+  const { pathname, search, hash } = new URL(value)
+  // A password with one of / ? # in it ends the host early, and the rest of it would be told as the name of the database.
+  if (/@/.test(pathname + search + hash))
+    throw new Error(
+      'must have the user, the password and other parts percent-encoded: / as %2F, ? as %3F, # as %23, @ as %40',
+    )
   return value
 }
 
@@ -93,7 +99,7 @@ export const settings = {
     'DATABASE_URL',
     null,
     postgresUrl,
-    'PostgreSQL 15 or newer. Without it, an embedded store in the data directory is used.',
+    'PostgreSQL 15 or newer; its user and password are percent-encoded. Without it, an embedded store in the data directory is used.',
     true,
   ),
   dataDir: setting(

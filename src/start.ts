@@ -15,6 +15,7 @@ import type { App } from './http/server.ts'
 import { createCredentials } from './identity/credentials.ts'
 import { declareOwnScopes } from './identity/declare-scopes.ts'
 import { cleanUses } from './identity/trust/queries.ts'
+import { listening } from './listening.ts'
 import { createManagementServer } from './observe/health.ts'
 import type { Logger } from './observe/logger.ts'
 import { createMetrics } from './observe/metrics.ts'
@@ -101,7 +102,10 @@ async function bringUp(
   const { db } = store
   const ring = await prepareStore(store, config, logger, options.now ?? Date.now)
 
-  const held = config.port === 0 ? await holdPort(config.host, managementPorts(config)) : null
+  const held =
+    config.port === 0
+      ? await listening('LATCHKEY_PORT', () => holdPort(config.host, managementPorts(config)))
+      : null
   if (held) undo.push(held.release)
   const port = held?.port ?? config.port
   const issuer = config.issuer ?? `http://localhost:${port}`
@@ -184,11 +188,12 @@ async function bringUp(
   if (config.managementPort !== null) {
     const management = createManagementServer(metrics, readiness)
     undo.push(() => management.close())
-    await management.listen({ host: config.host, port: config.managementPort })
+    const at = { host: config.host, port: config.managementPort }
+    await listening('LATCHKEY_MANAGEMENT_PORT', () => management.listen(at))
   }
   undo.push(() => app.close())
   await held?.release()
-  await app.listen({ host: config.host, port })
+  await listening('LATCHKEY_PORT', () => app.listen({ host: config.host, port }))
 
   // In the background; it ends by itself when the store is closed.
   if (replicas)

@@ -3,6 +3,7 @@
 import cluster, { type Worker } from 'node:cluster'
 import { type Config, managementPorts } from './config.ts'
 import { freePort } from './free-port.ts'
+import { listening } from './listening.ts'
 import type { Logger } from './observe/logger.ts'
 
 const pauseMs = 1_000
@@ -11,7 +12,8 @@ export const isWorker = (): boolean => cluster.isWorker
 
 /** Resolves with the exit code when all have ended: 0 after a stop, 1 when one could not even start the first time. */
 export async function superviseWorkers(config: Config, logger: Logger): Promise<number> {
-  const port = config.port === 0 ? await freePort(config.host, managementPorts(config)) : config.port
+  const chosen = () => freePort(config.host, managementPorts(config))
+  const port = config.port === 0 ? await listening('LATCHKEY_PORT', chosen) : config.port
   const workers = new Map<number, Worker>()
   const served = new Set<number>()
   let stopping = false

@@ -6,6 +6,7 @@ import { listen } from './listen.ts'
 import type { PreparedRead, Store } from './open.ts'
 import { commitsWait, PreparingClient } from './preparing-client.ts'
 import type { Tables } from './tables.ts'
+import { unreachable } from './unreachable.ts'
 
 /** Of NOTIFY; one database is one Latchkey. */
 export const channel = 'latchkey'
@@ -39,7 +40,7 @@ export async function openPostgres(url: string): Promise<Store> {
     await Promise.all([changes, checks].map(keepFull))
   } catch (error) {
     await close()
-    throw error
+    throw error instanceof Unfit ? error : unreachable(error)
   }
   return {
     engine: 'postgres',
@@ -143,6 +144,9 @@ async function failoverOf(pool: pg.Pool): Promise<Store['failover']> {
   return rows[0].names === '' || rows[0].commits === 'local' ? 'best effort' : 'safe'
 }
 
+/** It was reached, and must not be used. */
+class Unfit extends Error {}
+
 /** A pooler in transaction mode lends a session to others in between, so what is listened for there may go astray. */
 async function refusePooler(pool: pg.Pool): Promise<void> {
   const [one, other] = await Promise.all([pool.connect(), pool.connect()])
@@ -154,7 +158,7 @@ async function refusePooler(pool: pg.Pool): Promise<void> {
     await other.query('begin')
     const held = await sessionOf(other)
     if (before !== held && before === (await sessionOf(one))) return
-    throw new Error(
+    throw new Unfit(
       'DATABASE_URL leads through a pooler that lends one session to many. Revokes could be missed: lead it to PostgreSQL itself.',
     )
   } finally {
@@ -170,11 +174,11 @@ async function refuseUnsafe(pool: pg.Pool): Promise<void> {
             current_setting('synchronous_commit') as synchronous_commit`,
   )
   const { version, standby, synchronous_commit } = rows[0]
-  if (version < 150_000) throw new Error(`DATABASE_URL is PostgreSQL ${version}; Latchkey needs 15 or newer.`)
+  if (version < 150_000) throw new Unfit(`DATABASE_URL is PostgreSQL ${version}; Latchkey needs 15 or newer.`)
   if (standby)
-    throw new Error('DATABASE_URL is a standby. A check there could miss a revoke: use the primary.')
+    throw new Unfit('DATABASE_URL is a standby. A check there could miss a revoke: use the primary.')
   if (synchronous_commit === 'off') {
-    throw new Error(
+    throw new Unfit(
       'DATABASE_URL has synchronous_commit=off: a crash would undo acknowledged revokes. Turn it on.',
     )
   }

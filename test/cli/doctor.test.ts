@@ -174,7 +174,7 @@ t.test('PostgreSQL: what start-up refuses, and what it would do', async (t) => {
     database: { status: 'fail', message: /synchronous_commit=off.*Turn it on/, whatToDo: null },
   })
   const nobody = await examine(t, cli, { ...right, DATABASE_URL: 'postgres://me:hunter22@127.0.0.1:9/x' })
-  t.match(nobody, { database: { status: 'fail', message: /ECONNREFUSED/, whatToDo: /DATABASE_URL/ } })
+  t.match(nobody, { database: { status: 'fail', message: /^DATABASE_URL .*ECONNREFUSED/, whatToDo: null } })
   t.notMatch(JSON.stringify(nobody), /hunter22/)
 
   await onDatabase(url, 'alter table digest_key rename column id to name')

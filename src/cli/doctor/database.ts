@@ -13,10 +13,7 @@ export async function checkDatabase(config: Config): Promise<Check[]> {
   try {
     store = await openStore(config)
   } catch (error) {
-    const whatToDo = 'Check DATABASE_URL, and whether PostgreSQL lets us in.'
-    // What is refused says itself what to do.
-    const isRefused = reasonOf(error).startsWith('DATABASE_URL')
-    return [fail('database', reasonOf(error), isRefused ? null : whatToDo)]
+    return [fail('database', reasonOf(error))]
   }
   try {
     const { db, failover } = store

@@ -53,7 +53,8 @@ function settingsPage(): string {
 Settings are environment variables. Instead of a value, a file that holds it can be named: \`<NAME>_FILE=/path\`
 (a newline at its end is dropped). That is the better way for those marked *secret*, because an environment is easily
 read and logged. An empty variable counts as not set; to set both a variable and its \`_FILE\` is refused. Everything
-that is wrong is reported at once, before anything is served.
+that is wrong is reported at once, before anything is served. A variable that begins with \`LATCHKEY_\` and is none of these (nor
+one of the command line’s) is ignored, with a warning in the log.
 
 | setting | default | what it does |
 |---|---|---|

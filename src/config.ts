@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { parseRange, type Range } from './policy/network.ts'
 import { prefixPattern } from './token/format.ts'
+import { unknownAmong } from './unknown-settings.ts'
 
 export type Setting<T> = {
   readonly name: string
@@ -218,8 +219,17 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
   }
   const config = Object.freeze(values) as unknown as Config
   problems.push(...portProblems(config))
-  if (problems.length > 0) throw new ConfigError(problems)
+  if (problems.length > 0) throw new ConfigError([...problems, ...unknownSettings(env)])
   return config
+}
+
+/** No reason not to start: an environment is shared with others. A sentence each, never a value. */
+export function unknownSettings(env: NodeJS.ProcessEnv = process.env): readonly string[] {
+  const set = Object.keys(env).filter((name) => env[name] !== '')
+  return unknownAmong(
+    set,
+    Object.values(settings).map(({ name }) => name),
+  )
 }
 
 /** Of one that was refused by itself, nothing more is said. */

@@ -1,5 +1,5 @@
 // The process: configuration → running Latchkey → a graceful end at SIGTERM or SIGINT.
-import { ConfigError, readConfig } from './config.ts'
+import { ConfigError, readConfig, unknownSettings } from './config.ts'
 import { createLogger } from './observe/logger.ts'
 import { type Running, start } from './start.ts'
 import { isWorker, superviseWorkers } from './workers.ts'
@@ -13,7 +13,8 @@ async function serve(): Promise<void> {
   try {
     const config = readConfig()
     const logger = createLogger(config.logLevel)
-    if (config.workers > 1 && !isWorker()) return process.exit(await superviseWorkers(config, logger))
+    if (!isWorker()) for (const unknown of unknownSettings()) logger.warn(unknown)
+    if (config.workers > 1) return process.exit(await superviseWorkers(config, logger))
     const running = await start(config, { logger })
     const { url, issuer, store } = running
     logger.info({ url, issuer, engine: store.engine, failover: store.failover }, 'listening')

@@ -66,6 +66,12 @@ t.test('all that is wrong with the settings is told at once, and no value of the
     stdout: 'settings\nsettings\nsettings\n',
     stderr: '',
   })
+  const mistyped = await cli.run(['doctor'], { env: { LATCHKEY_DRAIN_SECOND: '30' } })
+  t.equal(mistyped.code, 0)
+  t.match(
+    mistyped.stdout,
+    /^warn {2}settings +LATCHKEY_DRAIN_SECOND is no setting .*LATCHKEY_DRAIN_SECONDS\. See/m,
+  )
 })
 
 t.test('what the settings say of the world in front', async (t) => {

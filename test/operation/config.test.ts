@@ -1,9 +1,9 @@
 // Settings: every one read, checked and refused as the table in src/config.ts says, all problems at once, no value told.
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
-import { type Config, ConfigError, readConfig, settings } from '../../src/config.ts'
+import { type Config, ConfigError, readConfig, settings, unknownSettings } from '../../src/config.ts'
 
 type Key = keyof Config
 type Case = { valid: [text: string, value: unknown][]; invalid: string[] }
@@ -298,4 +298,49 @@ t.test('a config cannot be changed once it is read', async (t) => {
 
 t.test('variables that are no settings do no harm', async (t) => {
   t.same(readConfig({ __proto__: 'x', LATCHKEY_: 'x', PATH: '/bin' } as NodeJS.ProcessEnv), readConfig({}))
+})
+
+// Who mistypes a setting has not set it, and may believe for long that it is.
+t.test(
+  'what looks like a setting and is none is named with the nearest one, and never its value',
+  async (t) => {
+    const meant = {
+      LATCHKEY_WORKER: 'LATCHKEY_WORKERS',
+      LATCHKEY_TRUSTED_PROXYS: 'LATCHKEY_TRUSTED_PROXIES',
+      LATCHKEY_SECRETS_FILE: 'LATCHKEY_SECRET_FILE',
+      LATCHKEY_DATABASE_URL: 'DATABASE_URL',
+      Latchkey_Port: 'LATCHKEY_PORT',
+    }
+    for (const [name, near] of Object.entries(meant))
+      t.same(unknownSettings({ [name]: secret }), [
+        `${name} is no setting and is ignored; the nearest one is ${near}`,
+      ])
+    t.same(unknownSettings({ LATCHKEY_QQQ: secret }), ['LATCHKEY_QQQ is no setting and is ignored'])
+    t.match(
+      problemsOf({ DATABASE_URL: 'postgres://h/d', LATCHKEY_SECRT: secret }),
+      /- LATCHKEY_SECRET is needed .*\n- LATCHKEY_SECRT is no setting and is ignored; the nearest one is LATCHKEY_SECRET$/,
+    )
+  },
+)
+
+t.test('what is a setting, is empty, or is of others, is not complained about', async (t) => {
+  const folder = new URL('../../src/cli/', import.meta.url)
+  const sources = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((one) =>
+    one.endsWith('.ts'),
+  )
+  const code = sources.map((one) => readFileSync(new URL(one, folder), 'utf8')).join()
+  const commandLine = [...new Set(code.match(/\bLATCHKEY_[A-Z_]+/g))]
+  t.ok(commandLine.length > 5)
+  const names = [
+    ...keys.flatMap((key) => [name(key), `${name(key)}_FILE`]),
+    ...commandLine,
+    'LATCHKEY_SERVICE_HOST',
+    'LATCHKEY_SERVICE_PORT_HTTP',
+    'LATCHKEY_PORT_8080_TCP',
+    'LATCHKEY_PORT_8080_TCP_ADDR',
+    'LATCHKEY_METRICS_SERVICE_PORT',
+    'PATH',
+  ]
+  t.same(unknownSettings(Object.fromEntries(names.map((one) => [one, 'x']))), [])
+  t.same(unknownSettings({ LATCHKEY_WORKER: '' }), [])
 })

@@ -102,6 +102,7 @@ t.test('workers', { skip: process.platform !== 'linux' && 'there is no /proc her
     const first = await freePort()
     const latchkey = await started(t, {
       ...env,
+      LATCHKEY_WORKER: 'canary-81',
       ...(await file('LATCHKEY_WORKERS_FILE', LATCHKEY_WORKERS)),
       ...(await file('LATCHKEY_MANAGEMENT_PORT_FILE', first)),
       LATCHKEY_PORT: '',
@@ -111,6 +112,8 @@ t.test('workers', { skip: process.platform !== 'linux' && 'there is no /proc her
     for (const port of [first, first + 1, first + 2])
       t.equal((await fetch(`http://127.0.0.1:${port}/livez`)).status, 200)
     t.equal(await latchkey.stop(), 0)
+    t.equal(count(latchkey.output(), 'LATCHKEY_WORKER is no setting'), 1, 'what is mistyped is told once')
+    t.notMatch(latchkey.output(), 'canary-81')
   })
 
   t.test('a database that cannot be reached is told at once', async (t) => {

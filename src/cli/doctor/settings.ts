@@ -11,18 +11,19 @@ export function checkNode(present = process.versions.node): Check {
   return fail('node', `This is Node.js ${present}; Latchkey needs ${nodeNeeded}.`, 'Install a newer one.')
 }
 
+const seeSettings = 'See docs/operate/settings.md.'
+
 /** @returns the settings, unless there is something wrong with them: a line each */
 export async function checkSettings(): Promise<{ checks: Check[]; config: Config | null }> {
-  const { ConfigError, readConfig } = await import('../../config.ts')
+  const { ConfigError, readConfig, unknownSettings } = await import('../../config.ts')
   try {
     const config = readConfig()
     const store = config.databaseUrl === null ? 'the embedded store' : 'PostgreSQL'
-    return { checks: [ok('settings', `All can be read; the store is ${store}.`)], config }
+    const unknown = unknownSettings().map((one) => warn('settings', `${one}.`, seeSettings))
+    return { checks: [ok('settings', `All can be read; the store is ${store}.`), ...unknown], config }
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
-    const checks = error.problems.map((problem) =>
-      fail('settings', `${problem}.`, 'See docs/operate/settings.md.'),
-    )
+    const checks = error.problems.map((problem) => fail('settings', `${problem}.`, seeSettings))
     return { checks, config: null }
   }
 }

@@ -9,6 +9,7 @@ import { channel } from '../db/postgres.ts'
 import { serverIdentity, whichServer } from '../db/preparing-client.ts'
 import { type Given, statement } from '../db/statement.ts'
 import type { Trx } from '../db/tables.ts'
+import { createDatabaseClock } from './database-clock.ts'
 import { type GrantedLease, holdMs, leaseMs } from './lease.ts'
 
 /** What a change has announced and its acknowledgement may wait for. */
@@ -101,11 +102,11 @@ export function createReplicas(dependencies: ReplicaDependencies): Replicas {
   const heard = new Map<string, number>()
   const barriers = new Map<string, Barrier>()
   const confirmations: string[] = []
+  const clock = createDatabaseClock(monotonic)
   let listeningSince = Number.POSITIVE_INFINITY
   let heartbeat: Heartbeat | null = null
   let number = 0
   let silentCount: number | null = null
-  let clockOffset: number | null = null
   let server: string | null = null
   let announcements = 0
   const asking = new Set<{ readonly since: number; readonly settle: (earned: boolean) => void }>()
@@ -164,9 +165,7 @@ export function createReplicas(dependencies: ReplicaDependencies): Replicas {
     if (silentCount !== null && row.silent !== silentCount) onForgetAll()
     silentCount = row.silent
     server = row.server
-    // Its clock was read at some time between sending and now, and most times soon: a commit that was slow must not move ours.
-    const [least, most] = [row.now - monotonic(), row.now - sent.sentAt]
-    clockOffset = Math.min(most, Math.max(least, clockOffset ?? (least + most) / 2))
+    clock.read(row.now, sent.sentAt)
     sent.read = true
     if (sabotage.has('select-heartbeat')) sent.echoed = true
     complete(sent)
@@ -312,7 +311,7 @@ export function createReplicas(dependencies: ReplicaDependencies): Replicas {
       })
     },
     server: () => server,
-    now: () => (clockOffset === null ? Date.now() : Math.round(monotonic() + clockOffset)),
+    now: clock.now,
     async stop() {
       clearInterval(beating)
       if (hurry) clearTimeout(hurry)

@@ -10,7 +10,8 @@ import { serverIdentity, whichServer } from '../db/preparing-client.ts'
 import { type Given, statement } from '../db/statement.ts'
 import type { Trx } from '../db/tables.ts'
 import { createDatabaseClock } from './database-clock.ts'
-import { type GrantedLease, holdMs, leaseMs } from './lease.ts'
+import { holdMs, leaseMs } from './lease.ts'
+import type { WatchedLease } from './lease-watch.ts'
 
 /** What a change has announced and its acknowledgement may wait for. */
 export type Announced = { readonly id: string } | 'silent'
@@ -52,7 +53,7 @@ export class FormerServer extends Error {
 export type ReplicaDependencies = {
   readonly listen: (events: ListenerEvents) => Listener
   readonly self: string
-  readonly lease: GrantedLease
+  readonly lease: WatchedLease
   readonly monotonic: () => number
   /** Before this is answered, the replica must have forgotten. */
   readonly onForget: (what: readonly Invalidation[]) => void
@@ -130,6 +131,7 @@ export function createReplicas(dependencies: ReplicaDependencies): Replicas {
   }
 
   function beat(): void {
+    lease.look()
     if (listeningSince === Number.POSITIVE_INFINITY) return
     if (heartbeat !== null && monotonic() - heartbeat.sentAt > echoMs) listener.restart()
     if (heartbeat !== null) return

@@ -11,6 +11,7 @@ import { createFactsSource, type FactsSource } from './facts.ts'
 import { createFeed, type Feed } from './feed.ts'
 import { createFence } from './fence.ts'
 import { createLease, type Lease, soleLease } from './lease.ts'
+import { watchLease } from './lease-watch.ts'
 import { createLookup } from './lookup.ts'
 import { createFactStore, type FactStore } from './memory/store.ts'
 import { createReplicas, type Replicas, type Sabotage } from './replicas.ts'
@@ -47,7 +48,13 @@ export function createTruth(
   const self = newId('rep', Date.now())
   const feed = createFeed(self)
   const fence = createFence()
-  const granted = store.listen ? createLease(monotonic) : null
+  const granted = store.listen
+    ? watchLease(createLease(monotonic), monotonic, {
+        lost: () => logger.warn({ replica: self }, 'lease lost: checks are answered 503 until it is back'),
+        back: (lostForMs) =>
+          logger.info({ replica: self, lostForMs }, 'lease back: checks are answered again'),
+      })
+    : null
   const lease = granted === null || sabotage.has('no-lease') ? soleLease : granted
   let replicas: Replicas | null = null
   const readFacts = createLookup(store.read, () => replicas?.server() ?? null)

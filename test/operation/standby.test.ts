@@ -10,6 +10,7 @@ import { transactOn } from '../../src/db/transact.ts'
 import { isOutOfReach } from '../../src/http/server.ts'
 import { createChange } from '../../src/verify/change.ts'
 import { createLease } from '../../src/verify/lease.ts'
+import { watchLease } from '../../src/verify/lease-watch.ts'
 import { createReplicas } from '../../src/verify/replicas.ts'
 import { startPostgres } from '../helpers/postgres-server.ts'
 
@@ -22,7 +23,7 @@ t.test('with a standby that does not answer', options, async (t) => {
   const replicas = createReplicas({
     listen: store.listen!,
     self: 'rep_1',
-    lease: createLease(monotonic),
+    lease: watchLease(createLease(monotonic), monotonic, { lost() {}, back() {} }),
     monotonic,
     onForget: () => {},
     onForgetAll: () => {},

@@ -2,6 +2,7 @@
 import t from 'tap'
 import type { ListenerEvents } from '../../src/db/listen.ts'
 import { createLease } from '../../src/verify/lease.ts'
+import { watchLease } from '../../src/verify/lease-watch.ts'
 import { createReplicas } from '../../src/verify/replicas.ts'
 
 t.test('a heartbeat whose commit is slow does not set the clock back', async (t) => {
@@ -10,6 +11,7 @@ t.test('a heartbeat whose commit is slow does not set the clock back', async (t)
   let events: ListenerEvents | null = null
   let slowMs = 0
   let heartbeats = 0
+  const monotonic = () => at.monotonic
   const replicas = createReplicas({
     listen: (given) => {
       events = given
@@ -26,8 +28,8 @@ t.test('a heartbeat whose commit is slow does not set the clock back', async (t)
       }
     },
     self: 'rep_a',
-    lease: createLease(() => at.monotonic),
-    monotonic: () => at.monotonic,
+    lease: watchLease(createLease(monotonic), monotonic, { lost() {}, back() {} }),
+    monotonic,
     onForget() {},
     onForgetAll() {},
     onTrouble() {},

@@ -8,7 +8,7 @@ import { type LatchkeyProcess, startProcess } from './process.ts'
 import './plain-children.ts'
 
 const fileOf = (path: string) => fileURLToPath(new URL(`../../${path}`, import.meta.url))
-const cliFile = fileOf('bin/latchkey.js')
+export const cliFile = fileOf('bin/latchkey.js')
 export const mainFile = fileOf('dist/main.js')
 if (!existsSync(mainFile)) throw new Error('There is no dist/main.js to test. Make it with: npm run build')
 

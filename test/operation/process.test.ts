@@ -7,8 +7,17 @@ import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import type { LatchkeyProcess } from '../helpers/process.ts'
-import { bearer, command, mainFile, provisionAt, refusal, selfAt, started } from '../helpers/shipped.ts'
+import { type LatchkeyProcess, startProcess } from '../helpers/process.ts'
+import {
+  bearer,
+  cliFile,
+  command,
+  mainFile,
+  provisionAt,
+  refusal,
+  selfAt,
+  started,
+} from '../helpers/shipped.ts'
 
 async function dataDirectory(t: Test, ...more: string[]): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'lk-process-'))
@@ -183,6 +192,14 @@ t.test('a directory of another version is refused with what to do', async (t) =>
     await refusal(t, { LATCHKEY_DATA_DIR: folder }),
     /ended with 1\.[\s\S]*was written by another version.*\n$/,
   )
+})
+
+t.test('`latchkey serve` is the service itself: SIGTERM ends it, and nothing of it goes on', async (t) => {
+  const cwd = await dataDirectory(t)
+  const serving = await startProcess({ cwd, command: [process.execPath, cliFile, 'serve'] })
+  t.teardown(() => serving.stop('SIGKILL'))
+  t.equal(await serving.stop(), 0)
+  await t.rejects(fetch(`${serving.url}/livez`))
 })
 
 t.test('an unknown command says what there is', async (t) => {

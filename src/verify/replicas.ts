@@ -32,7 +32,8 @@ export type Replicas = {
   settled(announced: Announced): Promise<void>
   /**
    * Resolves to whether a heartbeat sent from now on earns the lease. That a token is *not* there must be known so:
-   * until its lease runs out, a former primary may be read that does not know what was made on the new one.
+   * until its lease runs out, a former primary may be read that does not know what was made on the new one. Nor is it known
+   * while another replica makes tokens under a key that this one does not have.
    */
   confirm(): Promise<boolean>
   /** Which server process earns the lease; null: not known. What another one says does not count. */
@@ -53,6 +54,8 @@ export class FormerServer extends Error {
 export type ReplicaDependencies = {
   readonly listen: (events: ListenerEvents) => Listener
   readonly self: string
+  /** Of the key ring's newest key. */
+  readonly keyId: string
   readonly lease: WatchedLease
   readonly monotonic: () => number
   /** Before this is answered, the replica must have forgotten. */
@@ -87,7 +90,7 @@ const longestPayload = 7_000
 
 const isKnown = ({ kind }: Invalidation) => invalidationKinds.has(kind)
 
-type HeartbeatRow = { silent: number; now: number; server: string }
+type HeartbeatRow = { silent: number; now: number; server: string; key: string }
 type Heartbeat = {
   readonly number: number
   readonly sentAt: number
@@ -98,7 +101,7 @@ type Heartbeat = {
 type Barrier = { needed: Set<string> | null; resolve: () => void; done: Promise<void> }
 
 export function createReplicas(dependencies: ReplicaDependencies): Replicas {
-  const { self, lease, monotonic, onForget, onForgetAll, onTrouble, sabotage } = dependencies
+  const { self, keyId, lease, monotonic, onForget, onForgetAll, onTrouble, sabotage } = dependencies
   /** When a heartbeat of each other replica was last heard: its lease is over one lease later at the latest. */
   const heard = new Map<string, number>()
   const barriers = new Map<string, Barrier>()
@@ -109,6 +112,7 @@ export function createReplicas(dependencies: ReplicaDependencies): Replicas {
   let number = 0
   let silentCount: number | null = null
   let server: string | null = null
+  let hasNewestKey = true
   let announcements = 0
   const asking = new Set<{ readonly since: number; readonly settle: (earned: boolean) => void }>()
   let hurry: NodeJS.Timeout | null = null
@@ -167,6 +171,7 @@ export function createReplicas(dependencies: ReplicaDependencies): Replicas {
     if (silentCount !== null && row.silent !== silentCount) onForgetAll()
     silentCount = row.silent
     server = row.server
+    hasNewestKey = row.key === keyId
     clock.read(row.now, sent.sentAt)
     sent.read = true
     if (sabotage.has('select-heartbeat')) sent.echoed = true
@@ -177,7 +182,7 @@ export function createReplicas(dependencies: ReplicaDependencies): Replicas {
     if (heartbeat !== sent || !sent.read || !sent.echoed) return
     heartbeat = null
     lease.grant(sabotage.has('lease-from-receipt') ? monotonic() : sent.sentAt, sent.clockAtSent)
-    for (const one of asking) if (one.since <= sent.sentAt) one.settle(true)
+    for (const one of asking) if (one.since <= sent.sentAt) one.settle(hasNewestKey)
     if (asking.size > 0) beatSoon()
   }
 
@@ -336,7 +341,7 @@ const notify = statement(
     sql`select ${sql.raw(logged)}, pg_notify(${sql.val(channel)}, ${given.text})`,
 )
 /** The count is read after the heartbeat was sent, so it misses no change that was committed before. */
-const readAlong = `(select count from silent_changes) as silent, extract(epoch from clock_timestamp())::float8 * 1000 as now, ${serverIdentity} as server`
+const readAlong = `(select count from silent_changes) as silent, extract(epoch from clock_timestamp())::float8 * 1000 as now, ${serverIdentity} as server, (select max(id) from digest_key) as key`
 const notifyHeartbeat = `select ${logged}, pg_notify($1, $2), ${readAlong}`
 const lightHeartbeat = `select pg_notify($1, $2), ${readAlong}`
 const selectHeartbeat = `select $1::text, $2::text, ${readAlong}`

@@ -90,6 +90,7 @@ export function createTruth(
     replicas = createReplicas({
       listen,
       self,
+      keyId: ring.currentId,
       lease: granted,
       monotonic,
       onForget,

@@ -1,11 +1,20 @@
 // RFC 7009 answers 200 for a token that does not exist. That it does not, has to be known: a former primary, to which a
-// connection may still lead, does not know what was made on the new one.
+// connection may still lead, does not know what was made on the new one; nor does a replica that has only the former secret.
 import t, { type Test } from 'tap'
 import type { Change } from '../../src/db/change.ts'
 import type { Db, Trx } from '../../src/db/tables.ts'
 import { oauthRoutes } from '../../src/introspection/oauth-routes.ts'
+import { mintSecret } from '../../src/token/format.ts'
 import { bareServer } from '../helpers/bare-server.ts'
-import { basic, freshStore } from '../helpers/latchkey.ts'
+import { freshPostgresUrl } from '../helpers/databases.ts'
+import {
+  basic,
+  freshStore,
+  type Latchkey,
+  provision,
+  registerPosts,
+  startLatchkey,
+} from '../helpers/latchkey.ts'
 
 async function serve(t: Test, db: Db, confirm: () => Promise<boolean>) {
   let looked = 0
@@ -55,5 +64,56 @@ t.test('an unknown token', async (t) => {
   t.test('that is none of ours costs the database nothing', async (t) => {
     const revoke = await serve(t, db, async () => false)
     t.same(await revoke('something'), { statusCode: 200, looked: 0 })
+  })
+})
+
+t.test('while replicas get another secret one by one', async (t) => {
+  const { url, drop } = await freshPostgresUrl()
+  t.teardown(drop)
+  const before = { DATABASE_URL: url, LATCHKEY_SECRET: 'the first secret' }
+  const after = {
+    DATABASE_URL: url,
+    LATCHKEY_SECRET: 'the one that follows',
+    LATCHKEY_SECRET_PREVIOUS: 'the first secret',
+  }
+  const former = await startLatchkey(t, 'postgres', before)
+  const posts = await registerPosts(former)
+  const { authorization } = basic(posts.id, posts.secret)
+  const asked = async (latchkey: Latchkey, path: string, token: string) => {
+    const { status, body } = await latchkey.form(path, { token }, { authorization })
+    return status === 200 ? (body.active ?? 'done') : status
+  }
+  const introspected = (latchkey: Latchkey, token: string) => asked(latchkey, '/oauth2/introspect', token)
+  const revoked = (latchkey: Latchkey, token: string) => asked(latchkey, '/oauth2/revoke', token)
+  const unknown = () => mintSecret('lk', 'personal')
+  const old = await provision(former)
+  t.equal(await introspected(former, unknown()), false)
+  t.equal(await revoked(former, unknown()), 'done')
+
+  const renewed = await startLatchkey(t, 'postgres', after)
+  const { token } = await provision(renewed)
+  t.equal(await introspected(renewed, token), true)
+
+  t.test('one without it calls no token unknown, and none revoked that it does not find', async (t) => {
+    for (const one of [token, unknown()]) {
+      t.equal(await introspected(former, one), 503)
+      t.equal(await revoked(former, one), 503)
+    }
+    t.equal(await introspected(renewed, token), true)
+  })
+
+  t.test('what was made before is known to both, and what one makes under the former', async (t) => {
+    const late = await provision(former)
+    for (const one of [old, late]) {
+      for (const latchkey of [former, renewed]) t.equal(await introspected(latchkey, one.token), true)
+      t.equal(await revoked(former, one.token), 'done')
+      for (const latchkey of [renewed, former]) t.equal(await introspected(latchkey, one.token), false)
+    }
+  })
+
+  t.test('one that has it revokes everything', async (t) => {
+    t.equal(await revoked(renewed, unknown()), 'done')
+    t.equal(await revoked(renewed, token), 'done')
+    t.equal(await introspected(renewed, token), false)
   })
 })

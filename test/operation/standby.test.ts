@@ -23,6 +23,7 @@ t.test('with a standby that does not answer', options, async (t) => {
   const replicas = createReplicas({
     listen: store.listen!,
     self: 'rep_1',
+    keyId: 'key_1',
     lease: watchLease(createLease(monotonic), monotonic, { lost() {}, back() {} }),
     monotonic,
     onForget: () => {},

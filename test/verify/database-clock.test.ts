@@ -17,7 +17,7 @@ t.test('a heartbeat whose commit is slow does not set the clock back', async (t)
       events = given
       return {
         async query() {
-          const row = { silent: 0, now: databaseNow(), server: 'one' }
+          const row = { silent: 0, now: databaseNow(), server: 'one', key: 'key_1' }
           at.monotonic += slowMs
           heartbeats += 1
           setImmediate(() => events!.onMessage(`h rep_a ${heartbeats}`))
@@ -28,6 +28,7 @@ t.test('a heartbeat whose commit is slow does not set the clock back', async (t)
       }
     },
     self: 'rep_a',
+    keyId: 'key_1',
     lease: watchLease(createLease(monotonic), monotonic, { lost() {}, back() {} }),
     monotonic,
     onForget() {},

@@ -81,8 +81,9 @@ export async function publish(
     known(await lockService(trx, submission.service))
     const present = await documentOf(trx, submission.service)
     refuseOtherVersion(present, submission.ifMatch)
-    if (present?.digest === result.digest) return unchanged(present, result)
+    // Also when it was so before: whoever published it may still wait for a replica that has not heard of it.
     invalidate({ kind: 'catalog' })
+    if (present?.digest === result.digest) return unchanged(present, result)
     return replace(trx, request, submission, result, dependencies)
   })
 }

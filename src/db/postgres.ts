@@ -29,7 +29,7 @@ export async function openPostgres(url: string): Promise<Store> {
   const changes = pool(url, 3, changeMs)
   const checks = pool(url, 2, checkMs)
   for (const one of [changes, checks]) onEachConnection(one, planOnce)
-  onEachConnection(changes, commitsWait)
+  for (const one of [general, changes]) onEachConnection(one, commitsWait)
   const pools = [general, changes, checks]
   const close = async () => void (await Promise.all(pools.map((one) => one.end())))
   let failover: Store['failover']

@@ -78,10 +78,11 @@ const inDoubt = () =>
 const transactionResolutionUnknown = '08007'
 
 /**
- * For sessions whose commits are relied upon: what ALTER ROLE, DATABASE or SYSTEM sets after the start, when `off` is refused,
- * does not turn their waiting off.
+ * For sessions whose commits are relied upon: what ALTER ROLE, DATABASE or SYSTEM sets does not turn their waiting off after the
+ * start, when `off` is refused, and does not hide that it was cancelled.
  */
-export const commitsWait = `select set_config('synchronous_commit', coalesce(nullif(current_setting('synchronous_commit'), 'off'), 'on'), false)`
+export const commitsWait = `select set_config('client_min_messages', 'warning', false),
+  set_config('synchronous_commit', coalesce(nullif(current_setting('synchronous_commit'), 'off'), 'on'), false)`
 
 /** 0A000: "cached plan must not change result type". Whoever repeats the statement, has it planned anew. */
 export const planIsStale = '0A000'

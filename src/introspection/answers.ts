@@ -44,7 +44,7 @@ function rangesMember({ ranges }: Facts, asker: Asker): string {
   return wanted ? `,"ip_ranges":${JSON.stringify(ranges)}` : ''
 }
 
-function endOf({ expireAt, endsAt }: Facts): number | null {
+export function endOf({ expireAt, endsAt }: Facts): number | null {
   return expireAt === null || endsAt === null ? (expireAt ?? endsAt) : Math.min(expireAt, endsAt)
 }
 

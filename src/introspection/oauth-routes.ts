@@ -143,9 +143,10 @@ function revokeRoute(
       const presented = digests(secret)
       const revoke = () =>
         change(async (trx, invalidate) => {
-          const id = await tokenIdByDigest(trx, presented)
+          const at = new Date(now())
+          const id = await tokenIdByDigest(trx, presented, at)
           const row = id === undefined ? undefined : await lockToken(trx, id)
-          return row && revokeToken(trx, row, actorOf(request), invalidate, new Date(now()))
+          return row && revokeToken(trx, row, actorOf(request), invalidate, at)
         })
       let first = await revoke()
       // A former primary does not know what was made on the new one; "revoked" must not be said of a token that lives on.

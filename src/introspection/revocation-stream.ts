@@ -8,12 +8,15 @@ import { Problem } from '../http/problem.ts'
 import type { App } from '../http/server.ts'
 import type { Feed, FeedEvent } from '../verify/feed.ts'
 import { type Lease, leaseMs } from '../verify/lease.ts'
+import { endOf } from './answers.ts'
 
 export type StreamDependencies = {
   readonly feed: Feed
   readonly lease: Lease
   /** Milliseconds that never go back. */
   readonly monotonic: () => number
+  /** By which tokens end. Epoch milliseconds. */
+  readonly now: () => number
 }
 
 const beatMs = 500
@@ -21,16 +24,25 @@ const mostStreams = 1_000
 /** A listener that does not read is sent away; it comes back and hears what it missed. */
 const mostUnreadBytes = 1_000_000
 
-type Stream = { readonly principal: Principal; send(text: string): void; end(): void }
+type Stream = {
+  readonly principal: Principal
+  /** When the listener's own token ends, which is announced by nobody. Epoch milliseconds. */
+  readonly endsAt: number
+  send(text: string): void
+  end(): void
+}
 
-export function revocationStream(app: App, { feed, lease, monotonic }: StreamDependencies): void {
+export function revocationStream(app: App, { feed, lease, monotonic, now }: StreamDependencies): void {
   const streams = new Set<Stream>()
   let isOver = false
   // One timer for all: each listener gets the same few bytes.
   const beating = setInterval(() => {
     if (!lease.holds()) return
     const beat = `event: lease\ndata: ${JSON.stringify({ leaseMs, at: Math.round(monotonic()) })}\n\n`
-    for (const stream of streams) stream.send(beat)
+    for (const stream of streams) {
+      if (now() < stream.endsAt) stream.send(beat)
+      else stream.end()
+    }
   }, beatMs).unref()
   app.addHook('preClose', (done) => {
     clearInterval(beating)
@@ -83,8 +95,10 @@ export function revocationStream(app: App, { feed, lease, monotonic }: StreamDep
       'content-type': 'text/event-stream',
       'x-accel-buffering': 'no',
     } as never)
+    const principal = request.principal!
     const stream: Stream = {
-      principal: request.principal!,
+      principal,
+      endsAt: (principal.kind === 'token' ? endOf(principal.facts) : null) ?? Number.POSITIVE_INFINITY,
       send(text) {
         if (raw.writableLength > mostUnreadBytes) raw.destroy()
         else raw.write(text)
@@ -98,6 +112,7 @@ export function revocationStream(app: App, { feed, lease, monotonic }: StreamDep
     }
     const since = request.headers['last-event-id']
     const leave = feed.subscribe(typeof since === 'string' ? since : null, (event, missed) => {
+      if (!missed && now() >= stream.endsAt) return stream.end()
       stream.send(encode(event))
       // Whoever may listen no longer has to come back and show its credentials.
       if (missed) return

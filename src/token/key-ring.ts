@@ -33,7 +33,7 @@ export function openKeyRing(db: Db, secrets: Secrets, now: Date): Promise<KeyRin
     await sql`lock table digest_key in share row exclusive mode`.execute(trx)
     const rows = await trx.selectFrom('digest_key').selectAll().orderBy('id').execute()
     const { known, previous } = await opened(rows, secrets)
-    const current = known ?? (await addKey(trx, secrets.current, now))
+    const current = known ?? (await addKey(trx, secrets.current, after(rows.at(-1), now)))
     return ringOf(current, previous ? [current, previous] : [current])
   })
 }
@@ -73,6 +73,11 @@ async function matching(rows: readonly Selectable<DigestKeyTable>[], secret: str
     if (timingSafeEqual(expand(master, 'check'), row.check_value)) return keyOf(row.id, master)
   }
   return null
+}
+
+/** Keys follow one another by their ids, and so by these times, whatever the clocks of the machines that make them say. */
+function after(last: Selectable<DigestKeyTable> | undefined, now: Date): Date {
+  return last === undefined ? now : new Date(Math.max(now.getTime(), last.created_at.getTime() + 1))
 }
 
 async function addKey(trx: Trx, secret: string, now: Date): Promise<Key> {

@@ -227,11 +227,18 @@ export function markRevokedOfPolicy(
 
 const mostClockDifferenceMs = 60_000
 
-export async function tokenIdByDigest(db: Db, digests: readonly Buffer[]): Promise<string | undefined> {
+/** By a secret that is not over: who has one that a rotation has ended has nothing of the token any more. */
+export async function tokenIdByDigest(
+  db: Db,
+  digests: readonly Buffer[],
+  now: Date,
+): Promise<string | undefined> {
   const row = await db
     .selectFrom('token_secret')
     .select('token_id')
     .where('digest', 'in', [...digests])
+    .where('ended', '=', false)
+    .where((eb) => eb.or([eb('ends_at', 'is', null), eb('ends_at', '>', now)]))
     .executeTakeFirst()
   return row?.token_id
 }

@@ -296,9 +296,7 @@ export function tokenRoutes(app: App, dependencies: TokenDependencies): void {
     const effect = acknowledged(reply, wish, now(), effectiveWithinMs)
     const revokedAt = at.toISOString()
     const message = first ? 'Token revoked' : 'Token was already revoked'
-    // What was over before this call is so since then, as far as anybody can tell.
-    const since = !first && !wish.atOnce && { effectiveAt: revokedAt }
-    return { message, id, revokedAt, status: wish.atOnce ? 202 : 200, ...effect, ...since }
+    return { message, id, revokedAt, status: wish.atOnce ? 202 : 200, ...effect }
   }
 }
 

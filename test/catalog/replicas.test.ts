@@ -1,5 +1,6 @@
 // Every replica shows and enforces what was published as soon as it is acknowledged, and keeps nothing that a change
 // has overtaken.
+import pg from 'pg'
 import t, { type Test } from 'tap'
 import { createLive } from '../../src/catalog/live.ts'
 import type { Published } from '../../src/catalog/published.ts'
@@ -149,3 +150,28 @@ t.test('what is read from a former primary is not shown', async (t) => {
   await t.rejects(never.current(), /another server/)
   t.equal(never.peek(), null)
 })
+
+t.test(
+  'what is published already is announced again: who published it may still wait for a replica',
+  async (t) => {
+    const url = await database(t)
+    const latchkey = await startLatchkey(t, 'postgres', { DATABASE_URL: url })
+    await registerPosts(latchkey)
+    const other = new pg.Client({ connectionString: url })
+    await other.connect()
+    t.teardown(() => other.end())
+    const announced: string[] = []
+    other.on('notification', ({ payload = '' }) => payload.includes('"catalog"') && announced.push(payload))
+    await other.query('listen latchkey')
+    for (const [times, changed] of [
+      [1, true],
+      [2, false],
+    ] as const) {
+      const { status, body } = await putDocument(latchkey, 'posts', routes('one'))
+      t.match({ status, changed: body.changed }, { status: 200, changed })
+      // Whatever was announced comes before the answer to a statement asked for later.
+      await other.query('select')
+      t.equal(announced.length, times)
+    }
+  },
+)

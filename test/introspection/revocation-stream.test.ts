@@ -8,15 +8,23 @@ import { revocationStream } from '../../src/introspection/revocation-stream.ts'
 import { createFeed, type Feed } from '../../src/verify/feed.ts'
 import { soleLease } from '../../src/verify/lease.ts'
 
-async function serve(t: Test, identified: Promise<void> = Promise.resolve()) {
+const service = { kind: 'service', service: { id: 'posts', checksIp: false } }
+
+async function serve(t: Test, identified: Promise<void> = Promise.resolve(), principal: object = service) {
+  const clock = { now: 1_000 }
   const feed = createFeed('rep_a')
   const app = Fastify({ forceCloseConnections: true })
   app.decorateRequest('principal', null as never)
   app.addHook('onRequest', async (request) => {
     await identified
-    Object.assign(request, { principal: { kind: 'service', service: { id: 'posts', checksIp: false } } })
+    Object.assign(request, { principal })
   })
-  revocationStream(app as never, { feed, lease: soleLease, monotonic: () => performance.now() })
+  revocationStream(app as never, {
+    feed,
+    lease: soleLease,
+    monotonic: () => performance.now(),
+    now: () => clock.now,
+  })
   const stopping = new Promise<void>((resolve) => {
     app.addHook('preClose', async () => resolve())
   })
@@ -29,7 +37,7 @@ async function serve(t: Test, identified: Promise<void> = Promise.resolve()) {
     await once(socket, 'readable')
     return socket
   }
-  return { app, feed, listen, stopping }
+  return { app, feed, listen, stopping, clock }
 }
 
 const services = (feed: Feed) => feed.publish([{ kind: 'services' }])
@@ -84,4 +92,32 @@ t.test('one whose credentials are still looked at when the server stops does not
   identify()
   t.match(String((await answer).read()), /^HTTP\/1\.1 503 /)
   await closed
+})
+
+t.test('a listener whose own token is over hears nothing more', { timeout: 10_000 }, async (t) => {
+  for (const [name, facts] of [
+    ['expired', { expireAt: 2_000, endsAt: null }],
+    ['rotated', { expireAt: null, endsAt: 2_000 }],
+  ] as const) {
+    const principal = { kind: 'token', facts: { tokenId: 'tok_own', subject: 'user_1', ...facts } }
+    const { feed, listen, clock } = await serve(t, Promise.resolve(), principal)
+    for (const [what, happens] of [
+      ['with what is to be forgotten', () => token(feed)],
+      ['with the next beat', () => {}],
+    ] as const) {
+      const listener = await listen()
+      let heard = ''
+      listener.on('data', (bytes) => {
+        heard += bytes
+      })
+      feed.publish([{ kind: 'token', id: 'tok_before' }])
+      const ended = once(listener, 'end')
+      clock.now = 2_000
+      happens()
+      await ended
+      t.match(heard, 'tok_before', `${name}, ${what}`)
+      t.notMatch(heard, 'tok_a')
+      clock.now = 1_000
+    }
+  }
 })

@@ -67,6 +67,32 @@ t.test('an unknown token', async (t) => {
   })
 })
 
+t.test('a secret that a rotation has ended is unknown, and ends nothing', async (t) => {
+  const latchkey = await startLatchkey(t, 'pglite')
+  const posts = await registerPosts(latchkey)
+  const by = basic(posts.id, posts.secret)
+  const rotate = async (id: string, body: object) =>
+    (await latchkey.call('POST', `/api/v1/tokens/${id}/rotate`, body)).body.token
+  const revoke = async (token: string) => (await latchkey.form('/oauth2/revoke', { token }, by)).status
+  const active = async (token: string) =>
+    (await latchkey.form('/oauth2/introspect', { token }, by)).body.active
+  const { id, token: first } = await provision(latchkey)
+  const second = await rotate(id, {})
+  // By what is stored: the clock of a replica may be behind.
+  latchkey.clock.now -= 1_000
+  t.equal(await revoke(first), 200)
+  t.equal(await active(second), true)
+
+  const third = await rotate(id, { gracePeriod: '1h' })
+  latchkey.clock.now += 3_600_000
+  t.equal(await revoke(second), 200)
+  t.equal(await active(third), true)
+
+  const fourth = await rotate(id, { gracePeriod: '1h' })
+  t.equal(await revoke(third), 200, 'one that still counts')
+  t.equal(await active(fourth), false)
+})
+
 t.test('while replicas get another secret one by one', async (t) => {
   const { url, drop } = await freshPostgresUrl()
   t.teardown(drop)

@@ -6,6 +6,8 @@ export type Time = {
   readonly now: () => number
   /** What is due meanwhile happens, in order, each at its time. */
   pass(ms: number): void
+  /** The machine sleeps: the day's time goes on alone. */
+  sleep(ms: number): void
 }
 
 type Timer = { due: number; readonly every: number | null; readonly call: () => void; unref(): Timer }
@@ -21,7 +23,8 @@ export function takeTime(t: Test): Time {
     performance.now = clocks.monotonic
   })
   let now = 1_000_000
-  Date.now = () => Date.UTC(2026, 10, 22) + now
+  let slept = 0
+  Date.now = () => Date.UTC(2026, 10, 22) + now + slept
   performance.now = () => now
   const timers = new Set<Timer>()
   const begin = (call: () => void, ms: number, every: number | null): Timer => {
@@ -55,6 +58,9 @@ export function takeTime(t: Test): Time {
         timer.call()
       }
       now = until
+    },
+    sleep(ms) {
+      slept += ms
     },
   }
 }

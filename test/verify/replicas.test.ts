@@ -1,20 +1,13 @@
 // The protocol of replicas, message by message, with a PostgreSQL that loses, delays and refuses what a test wants: when a lease
 // is earned, what is forgotten before it is confirmed, and what an acknowledgement waits for. The same between
 // processes is in test/faults.
-import {
-  type CompiledQuery,
-  type Driver,
-  Kysely,
-  PostgresAdapter,
-  PostgresIntrospector,
-  PostgresQueryCompiler,
-} from 'kysely'
 import t, { type Test } from 'tap'
 import type { Invalidation } from '../../src/db/change.ts'
 import type { Listener, ListenerEvents } from '../../src/db/listen.ts'
-import type { Tables, Trx } from '../../src/db/tables.ts'
+import type { Trx } from '../../src/db/tables.ts'
 import { createLease, holdMs, leaseMs } from '../../src/verify/lease.ts'
 import { type Announced, createReplicas } from '../../src/verify/replicas.ts'
+import { playedDatabase } from '../helpers/played-database.ts'
 import { type Time, takeTime, turn } from '../helpers/time.ts'
 
 const heartbeatMs = 500
@@ -105,22 +98,13 @@ function postgres(t: Test) {
     const notified: string[] = []
     const asked: string[] = []
     let silently = 0
-    const executeQuery = async ({ sql, parameters }: CompiledQuery) => {
+    const trx = playedDatabase(async ({ sql, parameters }) => {
       asked.push(sql)
       if (refuses) throw new Error('refused')
       if (sql.includes('pg_notify'))
         notified.push(parameters.find((one) => /^i /.test(String(one))) as string)
       if (sql.includes('silent_changes')) silently += 1
-      return { rows: [{ server }] as never[] }
-    }
-    const driver = { init: async () => {}, acquireConnection: async () => ({ executeQuery }) }
-    const trx = new Kysely<Tables>({
-      dialect: {
-        createAdapter: () => new PostgresAdapter(),
-        createDriver: () => ({ ...driver, releaseConnection: async () => {} }) as unknown as Driver,
-        createIntrospector: (db) => new PostgresIntrospector(db),
-        createQueryCompiler: () => new PostgresQueryCompiler(),
-      },
+      return [{ server }]
     }) as Trx
     const commit = () => {
       state.silent += silently

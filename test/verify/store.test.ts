@@ -10,6 +10,7 @@ import type { Facts } from '../../src/policy/facts.ts'
 import { Interned } from '../../src/verify/memory/interned.ts'
 import { SlotIndex } from '../../src/verify/memory/slot-index.ts'
 import { createFactStore, type FactStore, type Key } from '../../src/verify/memory/store.ts'
+import { unpackTokenId } from '../../src/verify/memory/token-id.ts'
 
 const wordsOf = (bytes: Buffer): Key =>
   Int32Array.from({ length: 8 }, (_, word) => bytes.readInt32LE(word * 4))
@@ -283,14 +284,35 @@ t.test('revoking a token forgets both of its secrets and no other token', async 
   t.equal(store.deleteToken(known.tokenId), 0)
 })
 
-t.test('tokens whose ids differ in their last digits only are revoked one by one', async (t) => {
-  const store = createFactStore({ capacity: 10_000 })
-  const tokenId = (i: number) => `tok_01k${String(i).padStart(23, '0')}`
-  for (let i = 0; i < 10_000; i++) store.set(secretKey(i), some(i, { tokenId: tokenId(i) }))
-  for (let i = 0; i < 10_000; i++) {
-    if (store.deleteToken(tokenId(i)) !== 1 || store.find(secretKey(i)) >= 0) t.fail(`token ${i}`)
+t.test('tokens whose ids differ in one place only are revoked one by one', async (t) => {
+  // So many, that thousands of looks at a record are made for nothing but eight bits of hash.
+  const many = 10_000
+  for (let place = 0; place < 4; place++) {
+    const store = createFactStore({ capacity: many })
+    const tokenId = (i: number) => {
+      const [a, b, c, d] = [0, 1, 2, 3].map((word) =>
+        word === place ? Math.imul(i, 0x9e3779b1) : 0x0badcafe,
+      )
+      return unpackTokenId(a!, b!, c!, d!)
+    }
+    for (let i = 0; i < many; i++) store.set(secretKey(i), some(i, { tokenId: tokenId(i) }))
+    for (let i = 0; i < many; i++) {
+      if (store.deleteToken(tokenId(i)) !== 1 || store.find(secretKey(i)) >= 0) t.fail(`token ${i}`)
+    }
+    t.equal(store.size, 0)
   }
-  t.equal(store.size, 0)
+})
+
+t.test('a secret whose digest differs in a single bit is another secret', async (t) => {
+  const store = createFactStore({ capacity: 10 })
+  const digest = keyOf('lk_pat_0')
+  store.set(digest, some(1))
+  for (let bit = 0; bit < 256; bit++) {
+    const other = digest.slice()
+    other[bit >> 5]! ^= 1 << (bit & 31)
+    if (store.find(other) >= 0) t.fail(`bit ${bit}`)
+  }
+  t.ok(store.find(digest) >= 0)
 })
 
 t.test('disabling a subject forgets all of its tokens, wherever they lie, and no others', async (t) => {
@@ -371,6 +393,7 @@ t.test('any token id that Latchkey makes reads back as it was', async (t) => {
 t.test('a capacity that cannot be kept is refused', async (t) => {
   for (const capacity of [0, -1, 1.5, Number.NaN, 2 ** 24])
     t.throws(() => createFactStore({ capacity }), RangeError)
+  t.throws(() => new SlotIndex(2 ** 24, () => 0), RangeError)
 })
 
 t.test(
@@ -437,37 +460,41 @@ t.test('every use that was counted is taken once, whatever becomes of the record
     { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('delete', 'take', 'clear'), key }) },
   ) as fc.Arbitrary<{ do: 'use' | 'set' | 'delete' | 'take' | 'clear'; key: Key; facts: Facts }>
   fc.assert(
-    fc.property(fc.array(use, { maxLength: 60 }), fc.integer({ min: 1, max: 4 }), (steps, most) => {
-      const store = createFactStore({ capacity: 8 })
-      const counted = new Map<string, number>()
-      const taken = new Map<string, number>()
-      const add = (map: Map<string, number>, id: string, count: number) =>
-        map.set(id, (map.get(id) ?? 0) + count)
-      let now = 1_800_000_000_000
-      const take = () => {
-        const uses = store.takeUses(most, now)
-        if (uses.length > most) throw new Error(`${uses.length} are more than ${most}`)
-        for (const { tokenId, count, at } of uses) {
-          add(taken, tokenId, count)
-          if (at > now || at <= now - 60) throw new Error(`${at} is not within the last steps of ${now}`)
+    fc.property(
+      fc.array(use, { maxLength: 60, size: 'max' }),
+      fc.integer({ min: 1, max: 4 }),
+      (steps, most) => {
+        const store = createFactStore({ capacity: 8 })
+        const counted = new Map<string, number>()
+        const taken = new Map<string, number>()
+        const add = (map: Map<string, number>, id: string, count: number) =>
+          map.set(id, (map.get(id) ?? 0) + count)
+        let now = 1_800_000_000_000
+        const take = () => {
+          const uses = store.takeUses(most, now)
+          if (uses.length > most) throw new Error(`${uses.length} are more than ${most}`)
+          for (const { tokenId, count, at } of uses) {
+            add(taken, tokenId, count)
+            if (at > now || at <= now - 60) throw new Error(`${at} is not within the last steps of ${now}`)
+          }
+          return uses.length
         }
-        return uses.length
-      }
-      for (const one of steps) {
-        now += 1
-        const slot = store.find(one.key)
-        if (one.do === 'set') store.set(one.key, one.facts)
-        else if (one.do === 'delete') store.delete(one.key)
-        else if (one.do === 'clear') store.clear()
-        else if (one.do === 'take') take()
-        else if (slot >= 0) {
-          store.countUse(slot, now, 0)
-          add(counted, store.read(slot).tokenId, 1)
+        for (const one of steps) {
+          now += 1
+          const slot = store.find(one.key)
+          if (one.do === 'set') store.set(one.key, one.facts)
+          else if (one.do === 'delete') store.delete(one.key)
+          else if (one.do === 'clear') store.clear()
+          else if (one.do === 'take') take()
+          else if (slot >= 0) {
+            store.countUse(slot, now, 0)
+            add(counted, store.read(slot).tokenId, 1)
+          }
         }
-      }
-      while (take() > 0);
-      return isDeepStrictEqual([...taken].sort(), [...counted].sort())
-    }),
+        while (take() > 0);
+        return isDeepStrictEqual([...taken].sort(), [...counted].sort())
+      },
+    ),
     { numRuns: 2_000 },
   )
 })
@@ -495,4 +522,24 @@ t.test('a use is told at its time, also when the clock was set back since', asyn
   store.set(keys[0]!, fc.sample(facts, 1)[0]!)
   store.countUse(store.find(keys[0]!), now, 0)
   t.match(store.takeUses(1, now - 3), [{ at: now }])
+})
+
+t.test('of uses that outlive their records, no more are kept than memory can bear', async (t) => {
+  const store = createFactStore({ capacity: 1 })
+  const known = some(1)
+  for (let i = 0; i < 250_010; i++) {
+    store.set(keys[i % 2]!, known)
+    store.countUse(store.find(keys[i % 2]!), 1, 0)
+  }
+  t.equal(store.takeUses(1_000_000, 1).length, 250_001, 'and that of the record which is there')
+})
+
+t.test('uses are told when most of their records, and the memory of these, are gone', async (t) => {
+  const store = createFactStore({ capacity: 10_000 })
+  for (let i = 0; i < 10_000; i++) {
+    store.set(secretKey(i), some(i))
+    store.countUse(store.find(secretKey(i)), 1, 0)
+  }
+  for (let i = 1; i < 10_000; i++) store.delete(secretKey(i))
+  t.equal(store.takeUses(10_001, 1).length, 10_000)
 })

@@ -1,6 +1,7 @@
 // A database that is none: what it says to each statement, the test says.
 import {
-  type CompiledQuery,
+  CompiledQuery,
+  type DatabaseConnection,
   type Driver,
   Kysely,
   PostgresAdapter,
@@ -16,6 +17,11 @@ export function playedDatabase(answer: (query: CompiledQuery) => Promise<readonl
     init: async () => {},
     acquireConnection: async () => ({ executeQuery }),
     releaseConnection: async () => {},
+    beginTransaction: (connection: DatabaseConnection) => connection.executeQuery(CompiledQuery.raw('begin')),
+    commitTransaction: (connection: DatabaseConnection) =>
+      connection.executeQuery(CompiledQuery.raw('commit')),
+    rollbackTransaction: (connection: DatabaseConnection) =>
+      connection.executeQuery(CompiledQuery.raw('rollback')),
   }
   return new Kysely<Tables>({
     dialect: {

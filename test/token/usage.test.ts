@@ -1,13 +1,17 @@
 // Evidence of use is complete: however checks, flushes, evictions and circumstances mix, what is written in the end is
 // what a list of all uses would give: the last time, address and agent, every scope asked for, and how often.
+import { createHash } from 'node:crypto'
 import fc from 'fast-check'
 import { sql } from 'kysely'
 import t from 'tap'
 import type { Facts } from '../../src/policy/facts.ts'
+import { unknownToken } from '../../src/policy/judge.ts'
 import { formatRange, parseAddress } from '../../src/policy/network.ts'
 import { createUsage } from '../../src/token/usage.ts'
 import { createFactStore } from '../../src/verify/memory/store.ts'
 import { freshPglite } from '../helpers/pglite-image.ts'
+import { playedDatabase } from '../helpers/played-database.ts'
+import { turn } from '../helpers/time.ts'
 
 const now = 1_800_000_000_000
 const tokenIds = Array.from({ length: 4 }, (_, i) => `tok_01k${'0'.repeat(22)}${i}`)
@@ -35,7 +39,15 @@ const circumstances = fc.record({
 type Circumstances = { clientIp: string | null; agent: string | undefined; scopes: readonly string[] }
 const token = fc.nat(tokenIds.length - 1)
 const step = fc.oneof(
-  { weight: 8, arbitrary: fc.record({ do: fc.constant('use' as const), token, circumstances }) },
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      do: fc.constant('use' as const),
+      token,
+      circumstances,
+      isRemembered: fc.boolean(),
+    }),
+  },
   { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('flush' as const, 'forget' as const), token }) },
 )
 
@@ -50,7 +62,7 @@ t.test('what is written of uses is what a list of them would say', async (t) => 
   /** @param kinds how many kinds of circumstances are known by number at most */
   const check = async (kinds: number, steps: readonly Step[]) => {
     await sql`delete from token_usage`.execute(db)
-    // Of the two that are remembered, one is always evicted, with uses that were not taken yet; two never are.
+    // Of those that are remembered, all but one are evicted, with uses that were not taken yet.
     const memory = createFactStore({ capacity: 1 })
     let at = now
     const usage = createUsage(db, memory, () => at, kinds)
@@ -63,7 +75,7 @@ t.test('what is written of uses is what a list of them would say', async (t) => 
       if (one.do === 'forget') memory.delete(keys[one.token]!)
       if (one.do === 'use') {
         const { clientIp, agent, scopes } = one.circumstances
-        if (one.token % 2 === 0 && memory.find(keys[one.token]!) < 0) memory.set(keys[one.token]!, facts)
+        if (one.isRemembered && memory.find(keys[one.token]!) < 0) memory.set(keys[one.token]!, facts)
         const question = {
           asker: { kind: 'unregistered' as const },
           clientIp: clientIp === null ? null : parseAddress(clientIp)!,
@@ -83,13 +95,16 @@ t.test('what is written of uses is what a list of them would say', async (t) => 
     if (JSON.stringify(rows.map(inOrder)) !== JSON.stringify(wanted.map(inOrder)))
       throw new Error(`${JSON.stringify(rows)}\nexpected\n${JSON.stringify(wanted)}`)
   }
-  await fc.assert(fc.asyncProperty(fc.constantFrom(0, 2, 100), fc.array(step, { maxLength: 40 }), check), {
-    numRuns: 300,
-  })
+  await fc.assert(
+    fc.asyncProperty(fc.constantFrom(0, 2, 100), fc.array(step, { maxLength: 40, size: 'max' }), check),
+    {
+      numRuns: 300,
+    },
+  )
 })
 
 type Step =
-  | { do: 'use'; token: number; circumstances: Circumstances }
+  | { do: 'use'; token: number; circumstances: Circumstances; isRemembered: boolean }
   | { do: 'flush' | 'forget'; token: number }
 type Written = { at: number; ip: string | null; agent: string | null; scopes: string[]; count: number }
 
@@ -105,6 +120,29 @@ function after(before: Written | undefined, at: number, { clientIp, agent, scope
     count: (before?.count ?? 0) + 1,
   }
 }
+
+t.test(
+  'a later use stays the last one, whichever replica writes first; what is gone harms nobody',
+  async (t) => {
+    const { db, close } = await freshPglite()
+    t.teardown(close)
+    const [id] = tokenIds
+    await sql`insert into subject (id, created_at) values ('ci', now())`.execute(db)
+    await sql`insert into token (id, type, name, subject, audience, scopes, ip_ranges, metadata, hint, created_at, created_by)
+    values (${id}, 'personal', 'ci', 'ci', '{}', '{}', '{}', '{}', '', now(), 'test')`.execute(db)
+    const question = { asker: { kind: 'holder' as const }, clientIp: null, requiredScopes: [], team: null }
+    for (const at of [now, now - 5_000]) {
+      const usage = createUsage(db, createFactStore({ capacity: 1 }), () => now)
+      for (const used of [tokenIds[1]!, id!])
+        usage.note({ active: true, facts: factsOf(used) }, question, at, undefined, -1)
+      await usage.flush()
+    }
+    const { rows } = await sql`
+    select token_id as id, (extract(epoch from last_used_at) * 1000)::float8 as at, use_count::int as count
+    from token_usage`.execute(db)
+    t.same(rows, [{ id, at: now, count: 2 }])
+  },
+)
 
 t.test('what cannot be written is kept, refusals too', async (t) => {
   const { db, close } = await freshPglite()
@@ -137,4 +175,100 @@ t.test('what cannot be written is kept, refusals too', async (t) => {
   const { rows: events } = await sql<{ n: number }>`
     select sum((detail->>'count')::int)::int as n from audit_event where action = 'token.refused'`.execute(db)
   t.same([uses, events], [[{ n: 2 }], [{ n: 2 }]])
+})
+
+type Row = { id: string; agent: string | null }
+
+/** Usage over a database that only counts: whose uses were written, statement by statement, and how many refusals. */
+function counting(capacity = 1) {
+  const memory = createFactStore({ capacity })
+  const database = { rows: [] as Row[], written: [] as string[][], refusals: 0, meanwhile: async () => {} }
+  const db = playedDatabase(async ({ sql, parameters }) => {
+    if (sql.includes('into token_usage')) {
+      const rows = JSON.parse(parameters[0] as string) as Row[]
+      database.rows.push(...rows)
+      database.written.push(rows.map(({ id }) => id))
+    }
+    if (sql.includes('"audit_event"')) database.refusals += 1
+    await database.meanwhile()
+    return []
+  })
+  const usage = createUsage(db, memory, () => now, 1_000_000)
+  const question = { asker: { kind: 'holder' as const }, clientIp: null, requiredScopes: [], team: null }
+  const use = (id: string) => usage.note({ active: true, facts: factsOf(id) }, question, now, undefined, -1)
+  const refuse = (id: string) =>
+    usage.note(
+      { active: false, code: 'expired', facts: factsOf(id), missingScopes: [] },
+      question,
+      now,
+      undefined,
+      -1,
+    )
+  return { memory, database, usage, use, refuse }
+}
+
+t.test('of uses and refusals that cannot be written, no more are kept than memory can bear', async (t) => {
+  const { database, usage, use, refuse } = counting()
+  for (let n = 0; n <= 250_000; n++) use(`tok_${n}`)
+  use('tok_7')
+  for (let n = 0; n <= 10_000; n++) refuse(`tok_${n}`)
+  refuse('tok_7')
+  await usage.flushAll()
+  t.equal(database.written.flat().length, 250_000)
+  t.equal(database.refusals, 10_000)
+})
+
+t.test('a flush writes a part, in small statements, and never beside another', async (t) => {
+  const { database, usage, use } = counting()
+  let writing = 0
+  let most = 0
+  database.meanwhile = async () => {
+    writing += 1
+    most = Math.max(most, writing)
+    await turn()
+    writing -= 1
+  }
+  for (let n = 0; n < 6_000; n++) use(`tok_${n}`)
+  await Promise.all([usage.flush(), usage.flush()])
+  t.equal(most, 1)
+  t.equal(database.written.flat().length, 5_000)
+  t.ok(database.written.every((ids) => ids.length === 250))
+  await usage.flush()
+  t.equal(new Set(database.written.flat()).size, 6_000)
+})
+
+t.test('replicas that write the same tokens lock them in one order', async (t) => {
+  const { database, usage, use } = counting()
+  for (const n of [3, 1, 2]) use(`tok_${n}`)
+  await usage.flushAll()
+  t.same(database.written, [['tok_1', 'tok_2', 'tok_3']])
+})
+
+t.test('no use is put down to what another was used by, not even where their hashes are equal', async (t) => {
+  // Of so many, about five pairs have the same 31 bits of hash.
+  const many = 150_000
+  const agentOf = (n: number) => createHash('sha256').update(`${n}`).digest('base64')
+  const { memory, database, usage } = counting(many)
+  const question = { asker: { kind: 'holder' as const }, clientIp: null, requiredScopes: [], team: null }
+  for (let n = 0; n < many; n++) {
+    const facts = factsOf(`tok_${String(n).padStart(26, '0')}`)
+    const key = Int32Array.from({ length: 8 }, (_, word) => Math.imul(n + word, 0x9e3779b1))
+    memory.set(key, facts)
+    usage.note({ active: true, facts }, question, now, agentOf(n), memory.find(key))
+  }
+  await usage.flushAll()
+  const told = database.rows.filter(({ agent }) => agent !== null)
+  t.equal(new Set(told.map(({ id }) => id)).size, many)
+  t.equal(
+    told.find(({ id, agent }) => agent !== agentOf(Number(id.slice(4)))),
+    undefined,
+  )
+})
+
+t.test('what is unknown was refused to nobody', async (t) => {
+  const { database, usage } = counting()
+  const question = { asker: { kind: 'holder' as const }, clientIp: null, requiredScopes: [], team: null }
+  usage.note(unknownToken, question, now, undefined, -1)
+  await usage.flushAll()
+  t.same([database.written, database.refusals], [[], 0])
 })

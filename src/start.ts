@@ -69,7 +69,8 @@ export async function start(config: Config, options: StartOptions): Promise<Runn
   try {
     return await bringUp(config, options, undo, down)
   } catch (error) {
-    await down()
+    // Why it cannot start is what the operator must learn, whatever could not be undone.
+    await down().catch((err) => options.logger.warn({ err }, 'not all of a start that failed was undone'))
     throw error
   }
 }

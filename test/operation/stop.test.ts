@@ -1,5 +1,7 @@
 // How a Latchkey goes down when something fails on the way: the rest is still done, and what failed first is told. How a
 // process that is sent a signal ends is in process.test.ts.
+import { once } from 'node:events'
+import { type AddressInfo, createServer } from 'node:net'
 import { sql } from 'kysely'
 import t from 'tap'
 import { readConfig } from '../../src/config.ts'
@@ -44,4 +46,28 @@ t.test('a step of the stop that fails spares none after it', async (t) => {
   t.same(closed, [{ uses: 1 }], 'last use was written, and then the store closed, once')
   await running.stop()
   t.equal(closed.length, 1, 'nothing is done twice')
+})
+
+t.test('a start that fails undoes what was done, and says why, whatever else fails by that', async (t) => {
+  const taken = createServer().listen(0, '127.0.0.1')
+  t.teardown(() => taken.close())
+  await once(taken, 'listening')
+  const pglite = await freshPglite()
+  let closed = 0
+  const store = {
+    ...pglite,
+    engine: 'postgres' as const,
+    async close() {
+      closed += 1
+      await pglite.close()
+      throw new Error('the store')
+    },
+  }
+  const config = readConfig({
+    ...settings,
+    LATCHKEY_HOST: '127.0.0.1',
+    LATCHKEY_PORT: String((taken.address() as AddressInfo).port),
+  })
+  await t.rejects(start(config, { logger, store }), { code: 'EADDRINUSE' })
+  t.equal(closed, 1)
 })

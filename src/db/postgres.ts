@@ -154,10 +154,12 @@ async function refusePooler(pool: pg.Pool): Promise<void> {
     (await client.query('select pg_backend_pid() as pid')).rows[0].pid
   try {
     const before = await sessionOf(one)
+    // A pooler that lends them in turn would come round to this one again, once another is held.
+    const next = await sessionOf(one)
     // Held by a transaction, a session cannot be lent to somebody else.
     await other.query('begin')
     const held = await sessionOf(other)
-    if (before !== held && before === (await sessionOf(one))) return
+    if (before === next && before !== held && before === (await sessionOf(one))) return
     throw new Unfit(
       'DATABASE_URL leads through a pooler that lends one session to many. Revokes could be missed: lead it to PostgreSQL itself.',
     )

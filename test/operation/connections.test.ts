@@ -1,10 +1,12 @@
 // A revoke and a check find a connection when the server has none to give any more: theirs are open from the start, idle or
-// not, and are opened again when they end.
+// not, and are opened again when they end. A server on which a change could be lost or a revoke missed is refused.
+import type { Socket } from 'node:net'
 import { sql } from 'kysely'
 import pg from 'pg'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { listen } from '../../src/db/listen.ts'
 import { openPostgres } from '../../src/db/postgres.ts'
+import { between, byMessage } from '../helpers/between.ts'
 import { freshPostgresUrl } from '../helpers/databases.ts'
 import { startPostgres } from '../helpers/postgres-server.ts'
 
@@ -90,6 +92,11 @@ t.test('a server that takes sessions, and no statement, is tried again with grow
 })
 
 t.test('failover is safe only where commits wait for a standby', async (t) => {
+  const none = await freshPostgresUrl()
+  t.teardown(none.drop)
+  const alone = await openPostgres(none.url)
+  t.equal(alone.failover, 'best effort', 'there is no standby')
+  await alone.close()
   const settings = { synchronous_standby_names: 'nobody', synchronous_commit: 'local' }
   const server = await startPostgres({ settings })
   t.teardown(server.remove)
@@ -101,4 +108,134 @@ t.test('failover is safe only where commits wait for a standby', async (t) => {
     t.equal(store.failover, failover, commits)
     await store.close()
   }
+})
+
+t.test('a server on which a change could be lost or a revoke missed is refused, and left', async (t) => {
+  const { url, drop } = await freshPostgresUrl()
+  t.teardown(drop)
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  t.teardown(() => client.end())
+  const { rows } = await client.query('show server_version_num')
+  const version: string = rows[0].server_version_num
+  // Its version, and then whether it is a standby, in the one row of the answer.
+  const row = (version: string, standby: 't' | 'f') => `\0\0\0\x06${version}\0\0\0\x01${standby}`
+  const saying = (answer: string) =>
+    between(t, url, (client, server) => {
+      client.pipe(server)
+      server.on('data', (bytes) =>
+        client.write(bytes.toString('latin1').replace(row(version, 'f'), answer), 'latin1'),
+      )
+    })
+
+  await t.rejects(openPostgres(await saying(row('140021', 'f'))), {
+    message: /is PostgreSQL 140021;.* 15 or newer/,
+  })
+  await t.rejects(openPostgres(await saying(row(version, 't'))), { message: /is a standby/ })
+  await t.rejects(openPostgres(`${url}?options=-c%20synchronous_commit%3Doff`), {
+    message: /synchronous_commit=off/,
+  })
+  const left = `select from pg_stat_activity where datname = current_database() and application_name = 'latchkey'`
+  while ((await client.query(left)).rowCount !== 0);
+  await (await openPostgres(await saying(row(version, 'f')))).close()
+})
+
+/**
+ * A pooler in transaction mode: each statement, or transaction, goes to a session that is free.
+ * @param take which of these @param most sessions that it keeps, however many clients sign on
+ */
+function pooler(t: Test, url: string, take: 'last' | 'first', most: number): Promise<string> {
+  type Session = { readonly socket: Socket; hear: (type: string, message: Buffer) => void }
+  const free: Session[] = []
+  const waiting: (() => void)[] = []
+  let kept = 0
+  return between(t, url, (client, socket) => {
+    const asked: Buffer[] = []
+    let isSigningOn = true
+    let session: Session | null = null
+    const ask = () => {
+      if (session?.hear === hear || asked.length === 0) return
+      session ??= (take === 'last' ? free.pop() : free.shift()) ?? null
+      if (session === null) return void waiting.push(ask)
+      session.hear = hear
+      session.socket.write(asked.shift()!)
+    }
+    const hear = (type: string, message: Buffer) => {
+      client.write(message)
+      if (type !== 'Z') return
+      session!.hear = () => {}
+      if (message.toString('latin1', 5) === 'I') {
+        free.push(session!)
+        session = null
+        for (const again of waiting.splice(0)) again()
+      }
+      ask()
+    }
+    const own: Session = {
+      socket,
+      // Each signs on with the server for itself.
+      hear(type, message) {
+        client.write(message)
+        if (type !== 'Z') return
+        isSigningOn = false
+        own.hear = () => {}
+        kept += 1
+        if (kept > most) socket.destroy()
+        else free.push(own)
+        ask()
+      },
+    }
+    socket.on(
+      'data',
+      byMessage((type, message) => own.hear(type, message)),
+    )
+    client.once('data', (startup) => {
+      socket.write(startup)
+      client.on(
+        'data',
+        byMessage((type, message) => {
+          if (isSigningOn) socket.write(message)
+          // The session outlives whoever has borrowed it.
+          else if (type === 'X') client.end()
+          else asked.push(message)
+          ask()
+        }),
+      )
+    })
+  })
+}
+
+t.test('a pooler that lends one session to many is refused, however it chooses', options, async (t) => {
+  const { url, drop } = await freshPostgresUrl()
+  t.teardown(drop)
+  for (const [take, most] of [
+    ['last', 100],
+    ['first', 100],
+    ['first', 2],
+    ['last', 1],
+  ] as const)
+    await t.rejects(
+      openPostgres(await pooler(t, url, take, most)),
+      { message: /a pooler that lends one session to many/ },
+      `the ${take} of ${most}`,
+    )
+})
+
+t.test('what is not sound is not returned, and its connection not used again', async (t) => {
+  const { url, drop } = await freshPostgresUrl()
+  t.teardown(drop)
+  const { read, close } = await openPostgres(url)
+  t.teardown(close)
+  const seen: number[] = []
+  const pid = (isSound: boolean) =>
+    read<{ pid: number }>('whose', 'select pg_backend_pid() as pid', [], ([row]) => {
+      seen.push(row!.pid)
+      return isSound
+    })
+  for (let n = 0; n < 4; n++) await t.rejects(pid(false), { code: 'ECONNRESET' })
+  t.equal(new Set(seen).size, 4)
+  const later = [await pid(true), await pid(true), await pid(true)].map(([row]) => row!.pid)
+  t.notOk(later.some((one) => seen.slice(0, 4).includes(one)))
+  await t.rejects(read('fails', 'select 1 / (random() * 0)', []), { code: '22012' })
+  t.equal((await pid(true)).length, 1)
 })

@@ -8,6 +8,8 @@ export type Time = {
   pass(ms: number): void
   /** The machine sleeps: the day's time goes on alone. */
   sleep(ms: number): void
+  /** For how long the timer that is due last has still to wait. */
+  longest(): number
 }
 
 type Timer = { due: number; readonly every: number | null; readonly call: () => void; unref(): Timer }
@@ -62,6 +64,7 @@ export function takeTime(t: Test): Time {
     sleep(ms) {
       slept += ms
     },
+    longest: () => Math.max(0, ...[...timers].map(({ due }) => due - now)),
   }
 }
 

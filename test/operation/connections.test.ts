@@ -9,6 +9,7 @@ import { openPostgres } from '../../src/db/postgres.ts'
 import { between, byMessage } from '../helpers/between.ts'
 import { freshPostgresUrl } from '../helpers/databases.ts'
 import { startPostgres } from '../helpers/postgres-server.ts'
+import { takeTime, turn } from '../helpers/time.ts'
 
 /** Three for changes, two for checks. */
 const reserved = 5
@@ -30,16 +31,70 @@ t.test(
       )
       return rows.map(({ pid }) => pid)
     }
+    const end = (pids: number[]) =>
+      client.query('select pg_terminate_backend(pid) from unnest($1::int[]) pid', [pids])
 
     const store = await openPostgres(url)
     t.teardown(store.close)
     const first = await sessions()
     t.ok(first.length >= reserved, 'nothing was asked of it yet')
+    const { rows: within } = await client.query(
+      `select from pg_stat_activity where datname = current_database() and state like 'idle in transaction%'`,
+    )
+    t.equal(within.length, 0, 'and none is left in a transaction')
 
-    await client.query('select pg_terminate_backend(pid) from unnest($1::int[]) pid', [first])
+    await end(first)
     let later: number[] = []
     while (later.length < reserved) later = (await sessions()).filter((pid) => !first.includes(pid))
     t.equal(later.length, reserved, 'nobody has asked for them meanwhile')
+
+    for (const lost of later) {
+      await end([lost])
+      let now: number[] = []
+      while (now.length < reserved) now = (await sessions()).filter((pid) => pid !== lost)
+      t.equal(now.length, reserved, 'one by one')
+    }
+  },
+)
+
+t.test(
+  'reserved connections that cannot be opened are tried again, until the store is closed',
+  options,
+  async (t) => {
+    const { url, drop } = await freshPostgresUrl()
+    t.teardown(drop)
+    let isAway = false
+    const through = new Set<Socket>()
+    let opened = 0
+    const address = await between(t, url, (client, server) => {
+      if (isAway) client.destroy()
+      opened += 1
+      through.add(client)
+      client.pipe(server).pipe(client)
+    })
+    const store = await openPostgres(address)
+    const { pass, longest } = takeTime(t)
+    isAway = true
+    for (const client of through) client.destroy()
+    const before = opened
+    while (opened < before + reserved) {
+      await turn()
+      pass(0)
+    }
+    isAway = false
+    const failed = opened
+    while (opened < failed + reserved) {
+      await turn()
+      pass(100)
+    }
+    t.ok(opened >= failed + reserved, 'nobody has asked for them meanwhile')
+
+    await store.close()
+    for (let turns = 0; turns < 10; turns++) {
+      pass(0)
+      await turn()
+    }
+    t.equal(longest(), 0, 'then nothing is tried any more')
   },
 )
 
@@ -136,7 +191,9 @@ t.test('a server on which a change could be lost or a revoke missed is refused, 
     message: /synchronous_commit=off/,
   })
   const left = `select from pg_stat_activity where datname = current_database() and application_name = 'latchkey'`
+  const refused = performance.now()
   while ((await client.query(left)).rowCount !== 0);
+  t.ok(performance.now() - refused < 5_000, 'at once, not when the pool has had nothing to do for long')
   await (await openPostgres(await saying(row(version, 'f')))).close()
 })
 

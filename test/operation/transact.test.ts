@@ -5,6 +5,7 @@ import type { Trx } from '../../src/db/tables.ts'
 import { transactOn } from '../../src/db/transact.ts'
 import { createChange } from '../../src/verify/change.ts'
 import { engines, freshStore } from '../helpers/latchkey.ts'
+import { playedDatabase } from '../helpers/played-database.ts'
 
 for (const engine of engines) {
   t.test(engine, async (t) => {
@@ -70,6 +71,28 @@ for (const engine of engines) {
     })
   })
 }
+
+t.test('what fails first is what is told, be it that the transaction cannot begin', async (t) => {
+  const cases: [fails: string[], told: string][] = [
+    [['begin'], 'begin'],
+    [['begin', 'rollback'], 'begin'],
+    [['select 1', 'rollback'], 'select 1'],
+    [['begin', 'select 1', 'commit', 'rollback'], 'select 1'],
+    [['commit', 'rollback'], 'commit'],
+  ]
+  for (const [fails, told] of cases) {
+    const asked: string[] = []
+    const db = playedDatabase(async ({ sql }) => {
+      asked.push(sql)
+      if (fails.includes(sql)) throw new Error(sql)
+      return []
+    })
+    // Whatever else has failed is nobody's unhandled rejection: that would end the process, and this test.
+    const failed = transactOn(db)((trx) => sql`select 1`.execute(trx))
+    await t.rejects(failed, { message: told }, `${fails}`)
+    t.equal(asked.at(-1), 'rollback')
+  }
+})
 
 t.test(
   'a change is tried again when its announcement is refused, and not when it may have been committed',

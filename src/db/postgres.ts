@@ -173,8 +173,9 @@ async function refusePooler(pool: pg.Pool): Promise<void> {
 async function refuseUnsafe(pool: pg.Pool): Promise<void> {
   const { rows } = await pool.query(
     `select current_setting('server_version_num')::int as version, pg_is_in_recovery() as standby,
-            current_setting('synchronous_commit') as synchronous_commit`,
+            (select reset_val from pg_settings where name = 'synchronous_commit') as synchronous_commit`,
   )
+  // As it was set for us, not as we have set it (commitsWait).
   const { version, standby, synchronous_commit } = rows[0]
   if (version < 150_000) throw new Unfit(`DATABASE_URL is PostgreSQL ${version}; Latchkey needs 15 or newer.`)
   if (standby)

@@ -68,6 +68,6 @@ t.test('a start that fails undoes what was done, and says why, whatever else fai
     LATCHKEY_HOST: '127.0.0.1',
     LATCHKEY_PORT: String((taken.address() as AddressInfo).port),
   })
-  await t.rejects(start(config, { logger, store }), { code: 'EADDRINUSE' })
+  await t.rejects(start(config, { logger, store }), { message: /^LATCHKEY_PORT cannot be listened on/ })
   t.equal(closed, 1)
 })

@@ -6,6 +6,7 @@ import type { Invalidation } from '../../src/db/change.ts'
 import type { Listener, ListenerEvents } from '../../src/db/listen.ts'
 import type { Trx } from '../../src/db/tables.ts'
 import { createLease, holdMs, leaseMs } from '../../src/verify/lease.ts'
+import { watchLease } from '../../src/verify/lease-watch.ts'
 import { type Announced, createReplicas } from '../../src/verify/replicas.ts'
 import { playedDatabase } from '../helpers/played-database.ts'
 import { type Time, takeTime, turn } from '../helpers/time.ts'
@@ -24,7 +25,7 @@ type Health = {
 function postgres(t: Test) {
   const time = takeTime(t)
   const sessions = new Set<(message: string) => void>()
-  const state = { silent: 0, server: 'one' }
+  const state = { silent: 0, server: 'one', key: 'key_1' }
   const notify = (message: string) => {
     for (const hear of sessions) hear(message)
   }
@@ -44,7 +45,7 @@ function postgres(t: Test) {
         log.push(message)
         if (health.asks === 'refuses') throw new Error('no')
         if (health.asks === 'late') await new Promise<void>((answer) => late.push(answer))
-        const row = { silent: state.silent, now: time.now(), server: state.server }
+        const row = { ...state, now: time.now() }
         await Promise.resolve()
         notify(message)
         return [row] as never
@@ -54,13 +55,14 @@ function postgres(t: Test) {
       },
       stop: async () => void sessions.delete(hear),
     }
-    const lease = createLease(time.now)
+    const lease = watchLease(createLease(time.now), time.now, { lost() {}, back() {} })
     const replicas = createReplicas({
       listen(given) {
         events = given
         return listener
       },
       self,
+      keyId: 'key_1',
       lease,
       monotonic: time.now,
       onForget: (what) => log.push(`forgets ${what.map((one) => ('id' in one ? one.id : one.kind))}`),

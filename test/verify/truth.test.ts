@@ -38,7 +38,7 @@ t.test('a replica', async (t) => {
         return {
           async query(_text, [, message]) {
             if (session.echoes) setImmediate(given.onMessage, String(message))
-            return [{ silent: 0, now: Date.now(), server: session.server }] as never
+            return [{ silent: 0, now: Date.now(), server: session.server, key: ring.currentId }] as never
           },
           restart() {},
           async stop() {},

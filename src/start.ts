@@ -128,7 +128,16 @@ async function bringUp(
   const now = options.now ?? replicas?.now ?? Date.now
   const usage = createUsage(db, truth.uses, now)
   const logged = (err: Error) => logger.warn({ err }, 'usage could not be written; it is kept')
-  const flushing = setInterval(() => usage.flush().catch(logged), flushEveryMs).unref()
+  let isWritten = true
+  const flushing = setInterval(async () => {
+    const failure: Error | null = await usage.flush().then(
+      () => null,
+      (error) => error,
+    )
+    // Once for each outage: it is tried again every few seconds.
+    if (failure && isWritten) logged(failure)
+    isWritten = !failure
+  }, flushEveryMs).unref()
 
   const change = createChange({ db: store.changes, replicas, forget: truth.forget })
   const add = createChange({ db, replicas, forget: truth.forget })

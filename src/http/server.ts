@@ -128,8 +128,9 @@ export function createServer({
         ? tooLarge(request.routeOptions.bodyLimit)
         : asProblem(error, error.validationContext ?? '')
     // A Problem is an answer that was meant; there may be thousands while the store is out of reach, and that is told once.
-    if (problem.status >= 500 && !(error instanceof Problem))
-      request.log.error({ err: error, req: request }, 'request failed')
+    // Nor is it news that a client gives up what it has begun to send.
+    const isMeant = error instanceof Problem || error === (request.raw.errored as unknown)
+    if (problem.status >= 500 && !isMeant) request.log.error({ err: error, req: request }, 'request failed')
     sendProblem(problem, issuer, request, reply)
   })
   refuseUnknownPaths(app, issuer)

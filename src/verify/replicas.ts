@@ -171,6 +171,8 @@ export function createReplicas(dependencies: ReplicaDependencies): Replicas {
     if (silentCount !== null && row.silent !== silentCount) onForgetAll()
     silentCount = row.silent
     server = row.server
+    if (hasNewestKey && row.key !== keyId)
+      onTrouble('Others have a newer LATCHKEY_SECRET: what is not found here is answered 503', null)
     hasNewestKey = row.key === keyId
     clock.read(row.now, sent.sentAt)
     sent.read = true

@@ -2,6 +2,7 @@
 // it cannot know.
 import t, { type Test } from 'tap'
 import { createVerifier, type VerifierOptions } from '../../packages/sdk/src/index.ts'
+import { createTestVerifier } from '../../packages/sdk/src/testing.ts'
 import { checksum } from '../../src/token/format.ts'
 import { provision, registerPosts, startLatchkey } from '../helpers/latchkey.ts'
 import { putBetween, remembered } from './between.ts'
@@ -117,6 +118,24 @@ t.test('the verifier', async (t) => {
     }
     t.strictSame(reasons, ['not_found', 'revoked', 'subject_disabled', 'wrong_audience'])
     t.equal(told.size, 1)
+  })
+
+  t.test('a question that is put wrong is an error, and lets nobody in', async (t) => {
+    const { verifier, between } = await verifierFor(t)
+    const { token } = await provision(latchkey)
+    const inTests = createTestVerifier({ tokens: { [token]: {} } })
+    const wrong: [object, RegExp][] = [
+      [{ scope: ['posts:write'] }, /^"scope" cannot be asked; what can is scopes, team, clientIp, fresh$/],
+      [{ scopes: 'posts:read' }, /^scopes must be an array of strings$/],
+      [{ scopes: null }, /array/],
+      [{ scopes: [['posts:write']] }, /array/],
+    ]
+    for (const times of ['asked', 'remembered']) {
+      for (const [question, message] of wrong)
+        for (const one of [verifier, inTests])
+          await t.rejects(one.verify(token, question), { name: 'TypeError', message }, times)
+      await remembered(verifier, between, token)
+    }
   })
 
   t.test('a token ends when it ends, remembered or not', async (t) => {

@@ -487,6 +487,26 @@ t.test(
   },
 )
 
+t.test(
+  'that there is no such token is not known to one without the newest key, which says so once',
+  async (t) => {
+    const stage = await longTogether(t, 'rep_a')
+    const one = stage.all[0]!
+    const isKnown = async () => {
+      const confirmed = one.confirm()
+      stage.pass(20)
+      await turn()
+      return confirmed
+    }
+    t.equal(await isKnown(), true)
+    stage.state.key = 'key_2'
+    for (let times = 0; times < 3; times++) t.equal(await isKnown(), false)
+    t.ok(one.lease.holds(), 'what it finds, it knows')
+    t.match(one.troubles, [/newer LATCHKEY_SECRET/])
+    t.equal(one.troubles.length, 1)
+  },
+)
+
 t.test('a replica is ready when it holds a lease, and does not start without one', async (t) => {
   const stage = postgres(t)
   const one = stage.replica('rep_a')

@@ -14,8 +14,9 @@ const scopePattern = /^[a-z][a-z0-9_.-]{0,47}:[a-z][a-z0-9_.-]{0,47}$/
 
 /** A scope that nobody can have would lock everybody out, unnoticed until the first call. @throws TypeError */
 export function checkScopes(scopes: readonly string[]): void {
-  const wrong = scopes.find((scope) => !scopePattern.test(scope))
-  if (wrong !== undefined) throw new TypeError(`"${wrong}" is no scope: it must be like posts:read`)
+  const wrong = scopes.find((scope) => typeof scope !== 'string' || !scopePattern.test(scope))
+  if (wrong !== undefined)
+    throw new TypeError(`${JSON.stringify(wrong)} is no scope: it must be like posts:read`)
 }
 
 export type Asked<Request> = {

@@ -11,6 +11,18 @@ export function judge(token: Token, question: Question, now: number): Reason | n
   return missingScopes(token, question).length > 0 ? 'missing_scope' : null
 }
 
+const members = new Set(['scopes', 'team', 'clientIp', 'fresh'] satisfies (keyof Question)[] as string[])
+
+/** In plain JavaScript, `{ scope: … }` would ask for nothing, and pass. @throws TypeError that says what is wrong */
+export function checkQuestion(question: Question): void {
+  const strange = Object.keys(question).find((name) => !members.has(name))
+  if (strange !== undefined)
+    throw new TypeError(`"${strange}" cannot be asked; what can is ${[...members].join(', ')}`)
+  const { scopes = [] } = question
+  if (!Array.isArray(scopes) || scopes.some((scope) => typeof scope !== 'string'))
+    throw new TypeError('scopes must be an array of strings')
+}
+
 export function missingScopes(token: Token, { scopes = [] }: Question): string[] {
   return scopes.filter((scope) => !token.scopes.includes(scope))
 }

@@ -1,4 +1,5 @@
 // A verifier for unit tests: no Latchkey, no network. Its tokens are any strings; they are judged as real ones are.
+import { checkQuestion } from './judge.ts'
 import type { Known } from './memory.ts'
 import type { Wording } from './refusal.ts'
 import type { Reason, Token, Verifier } from './verdict.ts'
@@ -30,6 +31,7 @@ export function createTestVerifier({
   return {
     url: null,
     async verify(secret, question = {}) {
+      checkQuestion(question)
       const found = secret === undefined ? no('no_token') : (known.get(secret) ?? no('not_found'))
       return verdictOn(found, question, now(), wording)
     },

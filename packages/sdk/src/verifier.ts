@@ -2,7 +2,7 @@
 // it starts; every failure ends there. This file connects the others.
 import { createAsk } from './ask.ts'
 import { createFlights } from './flights.ts'
-import { judge, missingScopes } from './judge.ts'
+import { checkQuestion, judge, missingScopes } from './judge.ts'
 import { latchkeyAt, type ServiceCredentials } from './latchkey.ts'
 import { type Known, keyOf } from './memory.ts'
 import { createRecall, type Guards } from './recall.ts'
@@ -73,6 +73,7 @@ export function verifierWith(options: VerifierOptions, guards: Guards): Verifier
   return {
     url: latchkey.url,
     async verify(secret, question = {}) {
+      checkQuestion(question)
       if (typeof secret !== 'string') return refuse('no_token', question, options)
       return verdictOn(await knownOf(secret, question), question, now(), options)
     },

@@ -14,7 +14,8 @@ export async function readSettings() {
   try {
     return readConfig()
   } catch (error) {
-    if (error instanceof ConfigError) throw usage(error.message, 'See docs/operate/settings.md.')
+    if (error instanceof ConfigError)
+      throw usage(`${error.problems.join('; ')}.`, 'See docs/operate/settings.md.')
     throw error
   }
 }

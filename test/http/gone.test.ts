@@ -1,4 +1,4 @@
-// Requests in flight: one that will never be answered is none.
+// A client that goes away: what will never be answered is not in flight, and no error.
 import { once } from 'node:events'
 import { type AddressInfo, connect, type Socket } from 'node:net'
 import t from 'tap'
@@ -41,4 +41,37 @@ t.test('a client that goes away leaves none of what it has asked for in flight',
     if (text.split('at last').length === 3) break
   }
   t.equal(await inFlight(), 0, 'each is counted down once')
+})
+
+t.test('a client that gives up what it has begun to send is no error in the log', async (t) => {
+  const log: string[] = []
+  const app = bareServer([], undefined, log)
+  let isBegun = () => {}
+  const begun = new Promise<void>((resolve) => {
+    isBegun = resolve
+  })
+  const failed = new Promise<void>((resolve) => {
+    app.addHook('onError', async () => resolve())
+  })
+  app.addHook('preParsing', async () => isBegun())
+  app.post('/', async () => 'never')
+  app.get('/broken', async () => {
+    throw new Error('our own')
+  })
+  await app.listen({ host: '127.0.0.1', port: 0 })
+  t.teardown(() => app.close())
+  const { port } = app.server.address() as AddressInfo
+  const socket = connect(port, '127.0.0.1').on('error', () => {})
+  socket.write(
+    ['POST / HTTP/1.1', 'Host: lk', 'Content-Type: application/json', 'Content-Length: 9', '', '{'].join(
+      '\r\n',
+    ),
+  )
+  await begun
+  socket.resetAndDestroy()
+  await failed
+  await fetch(`http://127.0.0.1:${port}/broken`)
+  const errors = log.map((line) => JSON.parse(line)).filter(({ level }) => level >= 50)
+  t.match(errors, [{ err: { message: 'our own' } }])
+  t.equal(errors.length, 1)
 })

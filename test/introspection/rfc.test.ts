@@ -170,6 +170,8 @@ for (const { way, lanes } of ways) {
       refused(t, await both(posts.id, 'another-secret'), 400, 'invalid_request')
       refused(t, await both('another', posts.secret), 400, 'invalid_request')
       refused(t, await introspect({ token: good.token, client_id: 'another' }), 400, 'invalid_request')
+      const alone = { token: good.token, client_secret: posts.secret }
+      refused(t, await introspect(alone), 400, 'invalid_request')
       const withBearer = { authorization: `Bearer ${latchkey.admin}` }
       const fields = { token: good.token, client_id: posts.id, client_secret: posts.secret }
       refused(t, await introspect(fields, withBearer), 400, 'invalid_request')
@@ -268,6 +270,32 @@ for (const { way, lanes } of ways) {
       t.match(told.body, { active: true, ip_ranges: ['192.0.2.0/24', '2001:db8::/32'] })
       const elsewhere = { token: bound.token, client_ip: '198.51.100.1' }
       t.equal((await introspect(elsewhere, basic('edge', edge.clientSecret))).text, inactive)
+      for (const client_ip of ['nonsense', '192.0.2.7/24', '192.0.2.07', '192.0.2.7, 192.0.2.8', ' ']) {
+        const unreadable = await introspect(
+          { token: bound.token, client_ip },
+          basic('edge', edge.clientSecret),
+        )
+        refused(t, unreadable, 400, 'invalid_request')
+      }
+      t.match(
+        (await introspect({ token: bound.token, client_ip: '' }, basic('edge', edge.clientSecret))).body,
+        {
+          active: true,
+        },
+      )
+      t.equal(
+        (await introspect({ token: bound.token, client_ip: '' })).text,
+        inactive,
+        'an empty one is none',
+      )
+    })
+
+    t.test('scopes are separated by one space or several, and none of them is without a name', async (t) => {
+      const needs = async (scope: string) => (await introspect({ token: good.token, scope })).body.active
+      for (const scope of ['', ' ', 'posts:read', ' posts:read  posts:read '])
+        t.equal(await needs(scope), true, scope)
+      for (const scope of ['posts:write', 'posts:read posts:write', ' posts:write '])
+        t.equal(await needs(scope), false, scope)
     })
 
     t.test(

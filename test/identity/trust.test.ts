@@ -431,6 +431,8 @@ for (const engine of engines) {
           for (const scope of ['tokens:admin', 'none', '__proto__'])
             t.equal(denied(await exchange({ scope })), '400 invalid_scope', scope)
           for (const [asked, given] of [
+            // RFC 6749 §3.2: as if it were left out.
+            ['', 900],
             ['60', 60],
             ['1', 1],
             ['1800', 1_800],
@@ -438,7 +440,7 @@ for (const engine of engines) {
             ['999999999', 1_800],
           ] as const)
             t.equal((await got({ expires_in: asked })).expires_in, given, asked)
-          for (const bad of ['0', '-1', '1.5', 'x', '', '1e9', ' 5'])
+          for (const bad of ['0', '-1', '1.5', 'x', ' ', '1e9', ' 5'])
             t.equal(denied(await exchange({ expires_in: bad })), '400 invalid_request', bad)
           for (const target of ['posts', audience])
             t.equal((await exchange({ audience: target })).status, 200, target)

@@ -9,6 +9,7 @@ import { openPostgres } from '../../src/db/postgres.ts'
 import { between, byMessage } from '../helpers/between.ts'
 import { freshPostgresUrl } from '../helpers/databases.ts'
 import { startPostgres } from '../helpers/postgres-server.ts'
+import { watchedDatabase } from '../helpers/sessions.ts'
 import { takeTime, turn } from '../helpers/time.ts'
 
 /** Three for changes, two for checks. */
@@ -20,19 +21,7 @@ t.test(
   'reserved connections are open before they are needed, and after they were lost',
   options,
   async (t) => {
-    const { url, drop } = await freshPostgresUrl()
-    t.teardown(drop)
-    const client = new pg.Client({ connectionString: url })
-    await client.connect()
-    t.teardown(() => client.end())
-    const sessions = async () => {
-      const { rows } = await client.query<{ pid: number }>(
-        `select pid from pg_stat_activity where datname = current_database() and application_name = 'latchkey'`,
-      )
-      return rows.map(({ pid }) => pid)
-    }
-    const end = (pids: number[]) =>
-      client.query('select pg_terminate_backend(pid) from unnest($1::int[]) pid', [pids])
+    const { url, client, sessions, end } = await watchedDatabase(t, 'latchkey')
 
     const store = await openPostgres(url)
     t.teardown(store.close)

@@ -2,11 +2,10 @@
 // pauses grow on a real server is in connections.test.ts.
 import { once } from 'node:events'
 import { createServer, type Socket } from 'node:net'
-import pg from 'pg'
 import t, { type Test } from 'tap'
 import { listen } from '../../src/db/listen.ts'
 import { between, byMessage } from '../helpers/between.ts'
-import { freshPostgresUrl } from '../helpers/databases.ts'
+import { watchedDatabase } from '../helpers/sessions.ts'
 import { takeTime, turn } from '../helpers/time.ts'
 
 const options = { timeout: 20_000 }
@@ -33,19 +32,7 @@ function open(t: Test, url: string) {
 }
 
 async function database(t: Test) {
-  const { url, drop } = await freshPostgresUrl()
-  t.teardown(drop)
-  const client = new pg.Client({ connectionString: url })
-  await client.connect()
-  t.teardown(() => client.end())
-  const sessions = async () => {
-    const { rows } = await client.query<{ pid: number }>(
-      `select pid from pg_stat_activity where datname = current_database() and application_name = 'latchkey listener'`,
-    )
-    return rows.map(({ pid }) => pid)
-  }
-  const end = (pids: number[]) =>
-    client.query('select pg_terminate_backend(pid) from unnest($1::int[]) pid', [pids])
+  const { url, client, sessions, end } = await watchedDatabase(t, 'latchkey listener')
   const notify = (payload: string) => client.query(`select pg_notify('somebody', '${payload}')`)
   return { url, sessions, end, notify }
 }

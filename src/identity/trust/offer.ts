@@ -57,7 +57,7 @@ async function offerOf(
   issuer: string,
   now: Date,
 ): Promise<Offer | Nothing> {
-  if (policy.expire_at !== null && policy.expire_at <= now) return 'policy_ended'
+  if (leftOf(policy, now) < 1) return 'policy_ended'
   const maker = await holdSubject(trx, policy.maker, now)
   if (maker.disabled_at !== null) return 'maker_disabled'
   const subject = await holdSubject(trx, policy.subject, now)
@@ -76,9 +76,9 @@ async function offerOf(
   return { policy, scopes, services, seconds }
 }
 
-/** Nothing that a policy gives outlives it. */
+/** In whole seconds, as tokens are given: nothing that a policy gives outlives it. */
 const leftOf = ({ expire_at }: PolicyRow, now: Date) =>
-  expire_at === null ? mostSeconds : Math.ceil((expire_at.getTime() - now.getTime()) / 1_000)
+  expire_at === null ? mostSeconds : Math.floor((expire_at.getTime() - now.getTime()) / 1_000)
 
 /** @returns null when something is asked for that the policy is not for, or that does not exist */
 function narrowed(

@@ -153,6 +153,8 @@ async function refusePooler(pool: pg.Pool): Promise<void> {
   const sessionOf = async (client: pg.PoolClient) =>
     (await client.query('select pg_backend_pid() as pid')).rows[0].pid
   try {
+    // What each connection is told first is over then, and takes no session in between.
+    await Promise.all([one, other].map(sessionOf))
     const before = await sessionOf(one)
     // A pooler that lends them in turn would come round to this one again, once another is held.
     const next = await sessionOf(one)

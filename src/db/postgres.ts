@@ -30,16 +30,19 @@ export async function openPostgres(url: string): Promise<Store> {
   const checks = pool(url, 2, checkMs)
   for (const one of [changes, checks]) onEachConnection(one, planOnce)
   for (const one of [general, changes]) onEachConnection(one, commitsWait)
+  // These are told nothing at their beginning: that would hide how commits are set for us, and would itself be lent a session.
+  const first = pool(url, 2, changeMs, patientMs)
   const pools = [general, changes, checks]
   const close = async () => void (await Promise.all(pools.map((one) => one.end())))
   let failover: Store['failover']
   try {
-    await refuseUnsafe(general)
-    await refusePooler(general)
-    failover = await failoverOf(general)
+    await refuseUnsafe(first)
+    await refusePooler(first)
+    failover = await failoverOf(first)
+    await first.end()
     await Promise.all([changes, checks].map(keepFull))
   } catch (error) {
-    await close()
+    await Promise.all([close(), first.ending || first.end()])
     throw error instanceof Unfit ? error : unreachable(error)
   }
   return {
@@ -153,8 +156,6 @@ async function refusePooler(pool: pg.Pool): Promise<void> {
   const sessionOf = async (client: pg.PoolClient) =>
     (await client.query('select pg_backend_pid() as pid')).rows[0].pid
   try {
-    // What each connection is told first is over then, and takes no session in between.
-    await Promise.all([one, other].map(sessionOf))
     const before = await sessionOf(one)
     // A pooler that lends them in turn would come round to this one again, once another is held.
     const next = await sessionOf(one)
@@ -175,9 +176,8 @@ async function refusePooler(pool: pg.Pool): Promise<void> {
 async function refuseUnsafe(pool: pg.Pool): Promise<void> {
   const { rows } = await pool.query(
     `select current_setting('server_version_num')::int as version, pg_is_in_recovery() as standby,
-            (select reset_val from pg_settings where name = 'synchronous_commit') as synchronous_commit`,
+            current_setting('synchronous_commit') as synchronous_commit`,
   )
-  // As it was set for us, not as we have set it (commitsWait).
   const { version, standby, synchronous_commit } = rows[0]
   if (version < 150_000) throw new Unfit(`DATABASE_URL is PostgreSQL ${version}; Latchkey needs 15 or newer.`)
   if (standby)

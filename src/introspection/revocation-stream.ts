@@ -112,10 +112,10 @@ export function revocationStream(app: App, { feed, lease, monotonic, now }: Stre
     }
     const since = request.headers['last-event-id']
     const leave = feed.subscribe(typeof since === 'string' ? since : null, (event, missed) => {
-      if (!missed && now() >= stream.endsAt) return stream.end()
+      if (missed) return stream.send(encode(event))
+      if (now() >= stream.endsAt) return stream.end()
       stream.send(encode(event))
       // Whoever may listen no longer has to come back and show its credentials.
-      if (missed) return
       if (event.kind === 'reset' || event.what.some((what) => bears(what, stream.principal))) stream.end()
     })
     streams.add(stream)

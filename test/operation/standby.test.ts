@@ -32,12 +32,12 @@ t.test('with a standby that does not answer', options, async (t) => {
     onTrouble: () => {},
     sabotage: new Set(),
   })
-  t.teardown(() => replicas.stop())
   await replicas.ready()
+  // A heartbeat that waits for the standby would keep the commits of all others waiting that notify, for itself.
+  await replicas.stop()
   const change = createChange({ db: store.changes, replicas, forget: () => {} })
   const listener = await listening(t, url)
   await set('synchronous_standby_names', 'nobody')
-
   /** How the work ends when an operator has its statement wait for the standby no longer. */
   async function cancelled(statement: string, work: Promise<unknown>): Promise<unknown> {
     let isOver = false
@@ -52,6 +52,21 @@ t.test('with a standby that does not answer', options, async (t) => {
     while (!isOver && (await operator.query(cancel, [statement])).rowCount === 0);
     return outcome
   }
+
+  // Commits wait once the checkpointer has read the settings, too.
+  const commit = `select pg_logical_emit_message(true, 'probe', '')`
+  const probe = new pg.Client({ connectionString: url })
+  await probe.connect()
+  t.teardown(() => probe.end())
+  let hasWaited = false
+  probe.on('notice', () => {
+    hasWaited = true
+  })
+  const probing = async () => {
+    await probe.query('set client_min_messages = warning')
+    while (!hasWaited) await probe.query(commit)
+  }
+  t.equal(await cancelled(commit, probing()), 'acknowledged', 'and a warning, is what the server says')
 
   await t.test('a commit whose wait is cancelled is not acknowledged: its outcome is unknown', async (t) => {
     const insert = (trx: Trx) =>

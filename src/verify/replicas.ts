@@ -2,16 +2,15 @@
 // what is to be forgotten, confirmations that it was, and the barrier that an acknowledgement waits for. It rests
 // on one fact: messages arrive in commit order, so whoever receives a heartbeat has received every announcement
 // that was committed before it. The rules and their measurements: docs/operate/revocation.md.
-import { CompiledQuery, sql } from 'kysely'
+import { sql } from 'kysely'
 import { type Invalidation, invalidationKinds } from '../db/change.ts'
 import type { Listener, ListenerEvents } from '../db/listen.ts'
 import { channel } from '../db/postgres.ts'
-import { serverIdentity, whichServer } from '../db/preparing-client.ts'
-import { type Given, statement } from '../db/statement.ts'
 import type { Trx } from '../db/tables.ts'
 import { createDatabaseClock } from './database-clock.ts'
 import { holdMs, leaseMs } from './lease.ts'
 import type { WatchedLease } from './lease-watch.ts'
+import { askWhichServer, confirmation, type HeartbeatRow, heartbeatText, notify } from './notifying.ts'
 
 /** What a change has announced and its acknowledgement may wait for. */
 export type Announced = { readonly id: string } | 'silent'
@@ -90,7 +89,6 @@ const longestPayload = 7_000
 
 const isKnown = ({ kind }: Invalidation) => invalidationKinds.has(kind)
 
-type HeartbeatRow = { silent: number; now: number; server: string; key: string }
 type Heartbeat = {
   readonly number: number
   readonly sentAt: number
@@ -329,30 +327,6 @@ export function createReplicas(dependencies: ReplicaDependencies): Replicas {
       await listener.stop()
     },
   }
-}
-
-const askWhichServer = CompiledQuery.raw(whichServer) as CompiledQuery<{ server: string }>
-/**
- * A transaction that only notifies writes nothing before its commit record, and PostgreSQL then waits neither for the
- * disk nor for a synchronous standby: a former primary would go on granting leases, and whoever revokes again what was revoked
- * before would be answered on the word of a commit that never reached the standby. A message in the log makes it wait.
- */
-const logged = `pg_logical_emit_message(true, 'latchkey', '')`
-const notify = statement(
-  (_db, given: Given<{ text: string }>) =>
-    sql`select ${sql.raw(logged)}, pg_notify(${sql.val(channel)}, ${given.text})`,
-)
-/** The count is read after the heartbeat was sent, so it misses no change that was committed before. */
-const readAlong = `(select count from silent_changes) as silent, extract(epoch from clock_timestamp())::float8 * 1000 as now, ${serverIdentity} as server, (select max(id) from digest_key) as key`
-const notifyHeartbeat = `select ${logged}, pg_notify($1, $2), ${readAlong}`
-const lightHeartbeat = `select pg_notify($1, $2), ${readAlong}`
-const selectHeartbeat = `select $1::text, $2::text, ${readAlong}`
-/** Nobody relies on a confirmation after a crash, so it need not wait for the disk. */
-const confirmation = `select set_config('synchronous_commit', 'off', true), pg_notify($1, $2)`
-
-function heartbeatText(sabotage: ReadonlySet<Sabotage>): string {
-  if (sabotage.has('select-heartbeat')) return selectHeartbeat
-  return sabotage.has('light-heartbeat') ? lightHeartbeat : notifyHeartbeat
 }
 
 function sleep(ms: number): { promise: Promise<void>; cancel: () => void } {

@@ -176,22 +176,11 @@ const isSound = ({ words }: Asked, query: string, headers: RequestHead['headers'
 const wholeUrl = /^https?:\/\/[^/?#]+(\/forward-auth(?:\?.*)?)$/i
 
 function passingOf(
-  { headers, rawHeaders }: RequestHead,
+  { headers }: RequestHead,
   { team }: Asked,
   need: Need,
   service: string | null,
   from: ClientIp,
 ): Passing {
-  // Node keeps the first of two; the service might believe the second.
-  const authorization = isRepeated('authorization', rawHeaders) ? 'twice' : headers.authorization
-  return { authorization, need, service, team, from, agent: headers['user-agent'] }
-}
-
-function isRepeated(name: string, rawHeaders: readonly string[]): boolean {
-  let times = 0
-  for (let at = 0; at < rawHeaders.length; at += 2) {
-    const { length } = rawHeaders[at]!
-    if (length === name.length && rawHeaders[at]!.toLowerCase() === name) times += 1
-  }
-  return times > 1
+  return { authorization: headers.authorization, need, service, team, from, agent: headers['user-agent'] }
 }

@@ -6,8 +6,6 @@ import type { Socket } from 'node:net'
 
 /** What doors read of a request beyond its body. An IncomingMessage is one. */
 export type RequestHead = Readonly<Pick<IncomingMessage, 'method' | 'url' | 'headers'>> & {
-  /** As they came. Empty in a plain request, in which no header is repeated. */
-  readonly rawHeaders: readonly string[]
   readonly socket: Pick<Socket, 'remoteAddress'>
 }
 
@@ -57,7 +55,6 @@ export function readPlainHead(head: string, socket: RequestHead['socket']): Plai
     method: head.slice(0, methodEnd),
     url: head.slice(methodEnd + 1, lineEnd - ' HTTP/1.1'.length),
     headers,
-    rawHeaders: none,
     socket,
     bodyBytes: Number(length),
     isLast: connection === 'close',
@@ -102,8 +99,6 @@ export function createHeadReader(socket: RequestHead['socket']): (head: string) 
 /** Nothing that could end a line, or begin another. */
 const bearer = /^Bearer [0-9A-Za-z_]+$/
 const authorizationName = /\r\nauthorization:[\t ]*/i
-
-const none: readonly string[] = []
 
 /** @returns null where a name stands twice: which of them counts, servers do not agree on */
 function readHeaders(head: string, from: number): Record<string, string> | null {

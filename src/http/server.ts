@@ -109,6 +109,8 @@ export function createServer({
   app.addHook('onRequest', (request, reply, done) => {
     inFlight.begin(request.raw.socket)
     reply.headers(headers).header('x-request-id', request.id)
+    // Node keeps the first of two; whoever is behind a gateway may believe the second. Now it says nothing that can be read.
+    if (isRepeated('authorization', request)) request.headers.authorization = 'twice'
     const odd = oddity(request)
     done(odd === null ? undefined : new Problem('malformed-request', odd))
   })
@@ -161,13 +163,23 @@ function isAtWork({ _httpMessage: due }: Connection): boolean {
 }
 
 /** What Node lets through and nobody means. */
-function oddity({ raw }: FastifyRequest): string | null {
+function oddity(request: FastifyRequest): string | null {
+  const { raw } = request
   if (raw.httpVersion !== '1.1' && raw.httpVersion !== '1.0') return 'Speak HTTP/1.1.'
   if (raw.httpVersion === '1.1' && raw.headers.host === undefined) return 'The Host header is missing.'
   // Node keeps the first of two; whoever stands in front may believe the second (RFC 9112 §3.2).
-  const hosts = raw.rawHeaders.filter((name, at) => at % 2 === 0 && name.length === 4 && /^host$/i.test(name))
-  if (hosts.length > 1 || !isHost(raw.headers.host ?? '')) return 'The Host header is not one host.'
+  if (isRepeated('host', request) || !isHost(raw.headers.host ?? ''))
+    return 'The Host header is not one host.'
   return null
+}
+
+function isRepeated(name: string, { raw: { rawHeaders } }: FastifyRequest): boolean {
+  let times = 0
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const given = rawHeaders[at]!
+    if (given.length === name.length && given.toLowerCase() === name) times += 1
+  }
+  return times > 1
 }
 
 /** Clients that set Content-Type on every request send it with DELETE too; what needs a body says so itself. */

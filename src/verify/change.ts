@@ -4,6 +4,7 @@ import type { Change, Invalidation } from '../db/change.ts'
 import { isRefusal, planIsStale } from '../db/preparing-client.ts'
 import type { Db, Trx } from '../db/tables.ts'
 import { transactOn } from '../db/transact.ts'
+import { Problem } from '../http/problem.ts'
 import { type Announced, FormerServer, type Replicas } from './replicas.ts'
 
 export type ChangeDependencies = {
@@ -20,7 +21,7 @@ const mostTries = 4
 
 export function createChange({ db, replicas, forget }: ChangeDependencies): Change {
   const transact = transactOn(db)
-  return async (work, acknowledge = 'effective') => {
+  const change: Change = async (work, acknowledge = 'effective') => {
     let silent = false
     for (let tries = 1; ; tries++) {
       const touched: Invalidation[] = []
@@ -46,6 +47,10 @@ export function createChange({ db, replicas, forget }: ChangeDependencies): Chan
         if (announced) replicas!.withdraw(announced)
         // Whether it was committed may be unknown; forgetting too much does no harm.
         forget(touched)
+        if (replicas && isGone(error) && acknowledge === 'effective') {
+          await change(async (_trx, invalidate) => invalidate({ kind: 'catalog' }))
+          throw error
+        }
         const code = (error as { code?: string }).code ?? ''
         const mayPass =
           again.has(code) || error instanceof FormerServer || (!silent && isAnnouncement(error, code))
@@ -54,7 +59,14 @@ export function createChange({ db, replicas, forget }: ChangeDependencies): Chan
       }
     }
   }
+  return change
 }
+
+/**
+ * What is not there may have been removed just now, by a removal whose answer was lost: "not found" tells whoever repeats it
+ * that it is done. Replicas hear announcements in commit order, so once they have heard another, that one is over too.
+ */
+const isGone = (error: unknown) => error instanceof Problem && error.code === 'not-found'
 
 /** A connection that is lost meanwhile is none: the commit was sent along, and may have been done. */
 class CannotAnnounce extends Error {

@@ -26,7 +26,6 @@ t.test('a plain request is read as Node reads it', async (t) => {
     url: '/oauth2/introspect?a=b%20c',
     bodyBytes: 12,
     isLast: false,
-    rawHeaders: [],
     socket: from,
   })
   t.same(request!.headers, {

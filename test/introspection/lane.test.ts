@@ -14,7 +14,6 @@ const request = (head: Partial<RequestHead> = {}) =>
     method: 'POST',
     url: '/oauth2/introspect',
     headers: { authorization: 'Basic x', 'x-forwarded-for': '203.0.113.7' },
-    rawHeaders: ['Authorization', 'Basic x', 'X-Forwarded-For', '203.0.113.7'],
     socket: { remoteAddress: '192.0.2.1' },
     ...head,
   }) as unknown as RequestHead

@@ -175,6 +175,10 @@ for (const { way, lanes } of ways) {
       const withBearer = { authorization: `Bearer ${latchkey.admin}` }
       const fields = { token: good.token, client_id: posts.id, client_secret: posts.secret }
       refused(t, await introspect(fields, withBearer), 400, 'invalid_request')
+      for (const first of [asPosts.authorization, `Bearer ${latchkey.admin}`]) {
+        const twice = [`Authorization: ${first}`, formType]
+        t.equal((await raw(twice, `token=${good.token}`)).status, 401, 'of two headers, neither counts')
+      }
     })
 
     t.test('INT-14 assertions of the client are not offered, so they are no credentials', async (t) => {

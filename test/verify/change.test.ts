@@ -4,6 +4,7 @@ import type { CompiledQuery } from 'kysely'
 import pg from 'pg'
 import t from 'tap'
 import type { Invalidation } from '../../src/db/change.ts'
+import { Problem } from '../../src/http/problem.ts'
 import { createChange } from '../../src/verify/change.ts'
 import { FormerServer } from '../../src/verify/replicas.ts'
 import { playedDatabase } from '../helpers/played-database.ts'
@@ -83,6 +84,40 @@ t.test('a change that makes nothing untrue is announced to nobody and waits for 
   const { change, log } = stage()
   t.equal(await change(async () => 'added'), 'added')
   t.same(log, ['begin', 'admit', 'commit', 'forget '])
+})
+
+t.test('that something is not there is said when the removal that took it is over everywhere', async (t) => {
+  const gone = new Problem('not-found', 'There is no such credential.')
+  const { revoke, log, settle } = stage((what, tries) => (what === 'work' && tries === 1 ? gone : null))
+  const removed = revoke()
+  let said = false
+  removed.catch(() => {
+    said = true
+  })
+  await turn()
+  await turn()
+  t.same(log.slice(log.indexOf('forget token') + 1), [
+    'begin',
+    'admit',
+    'announce',
+    'commit',
+    'forget catalog',
+    'settle',
+  ])
+  t.notOk(said)
+  settle()
+  await t.rejects(removed, gone)
+
+  const impatient = stage((what) => (what === 'work' ? gone : null))
+  await t.rejects(impatient.revoke('committed'), gone)
+  t.notOk(
+    impatient.log.includes('announce'),
+    'who does not wait for the removal does not wait for this either',
+  )
+  const lost = stage((what, tries) =>
+    what === 'work' && tries === 1 ? gone : what === 'commit' ? refusal('57P01') : null,
+  )
+  await t.rejects(lost.revoke(), { code: '57P01' }, 'unknown, as long as the others may not have heard')
 })
 
 t.test(

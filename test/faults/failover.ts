@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Sabotage } from '../../src/verify/replicas.ts'
 import { startPostgres, startStandby } from '../helpers/postgres-server.ts'
 import { freePort } from '../helpers/process.ts'
-import { onceOn, type Replica } from './cluster.ts'
+import { type Cluster, onceOn, type Replica } from './cluster.ts'
 import { type Harness, type Outcome, revokeFigures, type Scenario, Skipped } from './harness.ts'
 import { remembered, watch } from './listening.ts'
 import { startLoad } from './load.ts'
@@ -53,10 +53,10 @@ async function failover(
   const cluster = await harness.cluster({ serverUrl: primary.url, sabotage })
   const [left, moved, alsoMoved] = cluster.replicas as [Replica, Replica, Replica]
   const run = harness.run(cluster, name, { lossy: !synchronous })
-  const sql = <R extends Record<string, unknown>>(text: string, values?: unknown[]) => {
+  const sql: Cluster['sql'] = (text, values) => {
     const url = new URL(cluster.adminUrl)
     url.port = String(standby.port)
-    return onceOn<R>(url.href, text, values)
+    return onceOn(url.href, text, values)
   }
 
   // Changes that hang on the former primary keep its notifications back, and would hide a heartbeat that does not.
@@ -71,6 +71,8 @@ async function failover(
   await standby.promote()
   const promoteMs = Math.round(performance.now() - began)
   await sleep(1_000)
+  // A saboteur grants itself the lease on the former primary, and revokes nothing there: it is caught once it listens elsewhere.
+  if (sabotage.length > 0) await untilListening(sql, 2)
   await primary.kill('SIGCONT')
   await untilActive(run, moved, known[0]!)
   const doomed = [...known.slice(1), ...unread.slice(0, 8)]
@@ -99,6 +101,15 @@ async function failover(
   if (synchronous) return { verdict, figures, broken: [] }
   // The negative control: its losses are a figure, not a failure.
   return { verdict: { ...verdict, violations: [] }, figures, broken: [] }
+}
+
+async function untilListening(sql: Cluster['sql'], sessions: number): Promise<void> {
+  const deadline = performance.now() + 15_000
+  const listening = `select pid from pg_stat_activity where application_name = 'latchkey listener'`
+  while ((await sql(listening)).length < sessions) {
+    if (performance.now() > deadline) throw new Error('Nobody listens on the new primary')
+    await sleep(50)
+  }
 }
 
 async function untilActive(run: Run, at: Replica, token: Token): Promise<void> {

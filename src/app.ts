@@ -16,7 +16,7 @@ import { scopesRoutes } from './catalog/scopes-routes.ts'
 import type { Config } from './config.ts'
 import type { Change } from './db/change.ts'
 import type { Store } from './db/open.ts'
-import { createForwardAuth } from './forward-auth/forward-auth.ts'
+import { createForwardAuth, type Refusal, refusals } from './forward-auth/forward-auth.ts'
 import { createPublishedNow } from './forward-auth/published-now.ts'
 import { forwardAuthRoutes } from './forward-auth/routes.ts'
 import { type GuardDependencies, installGuard } from './guard/guard.ts'
@@ -136,12 +136,16 @@ export async function buildApp(parts: Parts): Promise<App> {
     if (!(err instanceof Problem)) logger.error({ err }, 'a check failed')
   }
   const introspectLane = introspectionLane({ introspect, trustedProxies: config.trustedProxies, onTrouble })
+  const refused = refusalCounters(metrics)
   const forwardAuth = createForwardAuth({ verify, onChecked: (active) => onChecked('forward-auth', active) })
   const forwardAuthLane = forwardAuthRoutes(app, {
     ...guard,
     forwardAuth,
     published: createPublishedNow(live, parts.lease),
     onTrouble,
+    onRefused: (why) => {
+      refused[why].count += 1
+    },
   })
   if (parts.lanes) lanes.push(introspectLane, forwardAuthLane)
   urlReaders.push(forwardAuthLane)
@@ -191,6 +195,10 @@ export async function buildApp(parts: Parts): Promise<App> {
 }
 
 type Door = 'introspect' | 'verify' | 'forward-auth'
+
+function refusalCounters({ refused }: Metrics) {
+  return Object.fromEntries(refusals.map((why) => [why, refused(why)])) as Record<Refusal, { count: number }>
+}
 
 function checkCounters({ checks }: Metrics) {
   const of = (door: Door) => ({ active: checks(door, 'active'), inactive: checks(door, 'inactive') })

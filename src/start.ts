@@ -119,6 +119,7 @@ async function bringUp(
   }
   const truth = createTruth(store, ring, shape, forgetOthers, logger, sabotage)
   const { lease, replicas, facts } = truth
+  metrics.lease(lease.holds)
   const admit = async (trx: Trx) => replicas?.admit(trx)
   const credentials = createCredentials({ db, admit, lease, key: ring.subkey('client credentials') })
   const live = createLive(db, admit)

@@ -21,7 +21,20 @@ export type Passing = {
   readonly agent: string | undefined
 }
 
-export type ForwardAuth = (passing: Passing) => LaneAnswer | Promise<LaneAnswer>
+/**
+ * Why a request does not pass, for whoever sets the gateway up: it is counted, as most gateways tell nobody.
+ * Of the gateway: what it says of itself, its credentials, and which request it is about. Of that: whether anybody has
+ * published it for tokens. Of the bearer: the rest.
+ */
+export const refusals = [
+  ...(['query', 'service', 'gateway', 'unsaid', 'request', 'endpoint'] as const),
+  ...(['no_token', 'token', 'audience', 'bearer', 'scope', 'address', 'team'] as const),
+] as const
+export type Refusal = (typeof refusals)[number]
+
+/** @property why null: it passes */
+export type ForwardAnswer = LaneAnswer & { readonly why: Refusal | null }
+export type ForwardAuth = (passing: Passing) => ForwardAnswer | Promise<ForwardAnswer>
 
 export type ForwardAuthDependencies = {
   readonly verify: Verify
@@ -32,9 +45,9 @@ export type ForwardAuthDependencies = {
 export function createForwardAuth({ verify, onChecked }: ForwardAuthDependencies): ForwardAuth {
   return ({ authorization, need, service, team, from, agent }) => {
     if (need.kind === 'open') return anonymous
-    if (need.kind === 'closed') return denied
+    if (need.kind === 'closed') return denied(need.why)
     const given = readAuthorization(authorization)
-    if (given.scheme !== 'bearer') return refused(401, given.scheme === 'none' ? challenge : invalidRequest)
+    if (given.scheme !== 'bearer') return given.scheme === 'none' ? noToken : noBearer
     const asker = service === null ? unregistered : askerOf(service)
     const question = { asker, clientIp: from.address, requiredScopes: need.scopes, team }
     const verdict = verify(given.secret, question, agent)
@@ -54,19 +67,22 @@ const challenge = 'Bearer realm="latchkey"'
 const invalidRequest = `${challenge}, error="invalid_request"`
 const invalidToken = `${challenge}, error="invalid_token"`
 
-export const denied: LaneAnswer = refused(403, challenge)
+const noToken = refused('no_token', 401, challenge)
+const noBearer = refused('no_token', 401, invalidRequest)
 
-function passedBy({ bearer }: Need & { kind: 'token' }, facts: Facts): LaneAnswer {
+export const denied = (why: Refusal): ForwardAnswer => refused(why, 403, challenge)
+
+function passedBy({ bearer }: Need & { kind: 'token' }, facts: Facts): ForwardAnswer {
   const isAmong = bearer === 'any' || (bearer === 'service' ? facts.type === 'service' : isAdmin(facts))
-  return isAmong ? passed(facts) : denied
+  return isAmong ? passed(facts) : denied('bearer')
 }
 
 /** Always all four, never empty: a header that is missing lets through one that the client sent (GHSA-7r4p-vjf4-gxv4). */
-function passed({ subject, tokenId, scopes, team }: Facts): LaneAnswer {
+function passed({ subject, tokenId, scopes, team }: Facts): ForwardAnswer {
   return identified(subject, tokenId, scopesHeader(scopes), team ?? '-')
 }
 
-function identified(subject: string, tokenId: string, scopes: string, team: string): LaneAnswer {
+function identified(subject: string, tokenId: string, scopes: string, team: string): ForwardAnswer {
   const headers = [
     'x-auth-subject',
     subject,
@@ -77,7 +93,7 @@ function identified(subject: string, tokenId: string, scopes: string, team: stri
     'x-auth-team',
     team,
   ]
-  return { status: 200, headers, body: '' }
+  return { status: 200, headers, body: '', why: null }
 }
 
 /** Whoever it is: what else they sent is not looked at, and not passed on as who they are. */
@@ -95,13 +111,15 @@ function scopesHeader(scopes: readonly string[]): string {
   return text
 }
 
-function refusedFor({ code }: Verdict & { active: false }, scopes: readonly string[]): LaneAnswer {
+function refusedFor({ code }: Verdict & { active: false }, scopes: readonly string[]): ForwardAnswer {
   if (code === 'missing_scope') {
-    return refused(403, `${challenge}, error="insufficient_scope", scope="${scopes.join(' ')}"`)
+    return refused('scope', 403, `${challenge}, error="insufficient_scope", scope="${scopes.join(' ')}"`)
   }
-  return code === 'ip_not_allowed' || code === 'wrong_team' ? denied : refused(401, invalidToken)
+  if (code === 'ip_not_allowed') return denied('address')
+  if (code === 'wrong_team') return denied('team')
+  return refused(code === 'wrong_audience' ? 'audience' : 'token', 401, invalidToken)
 }
 
-function refused(status: 401 | 403, wwwAuthenticate: string): LaneAnswer {
-  return { status, headers: ['www-authenticate', wwwAuthenticate], body: '' }
+function refused(why: Refusal, status: 401 | 403, wwwAuthenticate: string): ForwardAnswer {
+  return { status, headers: ['www-authenticate', wwwAuthenticate], body: '', why }
 }

@@ -9,8 +9,8 @@ import type { Original } from './original.ts'
 export type Need =
   /** Nobody is asked who they are: public, or signed in a way that the service checks itself. */
   | { readonly kind: 'open' }
-  /** No token will do. */
-  | { readonly kind: 'closed' }
+  /** No token will do: it is not clear what is asked for, or nobody has published it for tokens. */
+  | { readonly kind: 'closed'; readonly why: 'request' | 'endpoint' }
   | {
       readonly kind: 'token'
       readonly scopes: readonly string[]
@@ -21,8 +21,9 @@ export type Need =
 export type Needed = { readonly need: Need; readonly service: string | null }
 
 const open: Need = { kind: 'open' }
-const closed: Need = { kind: 'closed' }
+const closed: Need = { kind: 'closed', why: 'endpoint' }
 const nowhere: Needed = { need: closed, service: null }
+const unclear: Needed = { need: { kind: 'closed', why: 'request' }, service: null }
 
 /**
  * What a request needs that matches no published endpoint, or cannot be read one way only, is: nothing will do. Most
@@ -58,13 +59,13 @@ function keptFor(published: Published): Map<string, Needed> {
 
 function neededNow(published: Published, original: Original, service: string | null): Needed {
   const path = canonicalPath(original.target)
-  if (path === null) return nowhere
+  if (path === null) return unclear
   const match = matchOf(published)
   const wanted = { method: original.method, host: original.host, path: path.path, service }
   const endpoint = match(wanted)
   if (endpoint === null) return nowhere
   // Some services decode before they route, others after: both must come to the same.
-  if (path.decoded !== null && match({ ...wanted, path: path.decoded }) !== endpoint) return nowhere
+  if (path.decoded !== null && match({ ...wanted, path: path.decoded }) !== endpoint) return unclear
   return neededAt(endpoint)
 }
 

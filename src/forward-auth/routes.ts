@@ -12,7 +12,7 @@ import type { App } from '../http/server.ts'
 import type { Credentials } from '../identity/credentials.ts'
 import type { Range } from '../policy/network.ts'
 import { type Asked, askedIn } from './asked.ts'
-import { denied, type ForwardAuth, type Passing } from './forward-auth.ts'
+import { denied, type ForwardAnswer, type ForwardAuth, type Passing, type Refusal } from './forward-auth.ts'
 import { type Need, type Needed, neededFor } from './need.ts'
 import { isOfClient, originalOf } from './original.ts'
 
@@ -25,12 +25,13 @@ export type ForwardAuthRouteDependencies = {
   readonly recallHeader: Credentials['recall']
   readonly trustedProxies: readonly Range[]
   readonly onTrouble: (error: Error) => void
+  readonly onRefused: (why: Refusal) => void
 }
 
 const path = '/forward-auth'
 /** For a gateway that has no fixed address: a service's client credentials, as in Authorization, which is the bearer's. */
 const gatewayHeader = 'x-gateway-authorization'
-const unavailable: LaneAnswer = { status: 503, headers: ['retry-after', '1'], body: '' }
+const unavailable: ForwardAnswer = { status: 503, headers: ['retry-after', '1'], body: '', why: null }
 
 const query = Type.Object({
   scope: Type.Optional(
@@ -92,17 +93,20 @@ const methods = METHODS.filter((method) => method !== 'CONNECT') as HTTPMethods[
 const isNext = (character: string) => character === '?' || character === '/'
 
 function createAnswer(dependencies: ForwardAuthRouteDependencies) {
-  const { forwardAuth, published, serviceById, checkCredentials, recallHeader, trustedProxies, onTrouble } =
-    dependencies
-  const trouble = (error: Error): LaneAnswer => {
-    onTrouble(error)
+  const { forwardAuth, published, serviceById, checkCredentials, recallHeader, trustedProxies } = dependencies
+  const trouble = (error: Error): ForwardAnswer => {
+    dependencies.onTrouble(error)
     return unavailable
   }
+  const counted = (answer: ForwardAnswer): LaneAnswer => {
+    if (answer.why !== null) dependencies.onRefused(answer.why)
+    return answer
+  }
 
-  function answerAs(request: RequestHead, isGateway: boolean): LaneAnswer | Promise<LaneAnswer> {
+  function answerAs(request: RequestHead, isGateway: boolean): ForwardAnswer | Promise<ForwardAnswer> {
     const parts = partsOf(request.url!)
     const asked = parts && askedIn(parts.query)
-    if (asked === null || !isSound(asked, parts!.query, request.headers)) return denied
+    if (asked === null || !isSound(asked, parts!.query, request.headers)) return denied('query')
     const from = clientIp(request, trustedProxies, isGateway)
     const pass = ({ need, service }: Needed) => forwardAuth(passingOf(request, asked, need, service, from))
     if (asked.need !== null) {
@@ -116,7 +120,8 @@ function createAnswer(dependencies: ForwardAuthRouteDependencies) {
       suffix: parts!.suffix,
       isTrusted,
     })
-    if (original === null || original === 'unknown') return denied
+    if (original === null) return denied('request')
+    if (original === 'unknown') return denied('unsaid')
     const now = published()
     return now instanceof Promise
       ? now.then((read) => pass(neededFor(read, original, asked.service)))
@@ -127,17 +132,20 @@ function createAnswer(dependencies: ForwardAuthRouteDependencies) {
    * A name that is spelled wrong must not pass for a service that nothing is limited to. Asked last: for whom nothing
    * passes anyhow, the store is not read.
    */
-  async function ofKnownService(id: string, passing: LaneAnswer | Promise<LaneAnswer>): Promise<LaneAnswer> {
+  async function ofKnownService(
+    id: string,
+    passing: ForwardAnswer | Promise<ForwardAnswer>,
+  ): Promise<ForwardAnswer> {
     const answer = await passing
     if (answer.status !== 200) return answer
-    return (await serviceById(id)) ? answer : denied
+    return (await serviceById(id)) ? answer : denied('service')
   }
 
-  async function answerGateway(request: RequestHead, header: string): Promise<LaneAnswer> {
+  async function answerGateway(request: RequestHead, header: string): Promise<ForwardAnswer> {
     const given = readAuthorization(header)
-    if (given.scheme !== 'basic') return denied
+    if (given.scheme !== 'basic') return denied('gateway')
     const gateway = await checkCredentials(given.clientId, given.clientSecret, header)
-    return gateway ? answerAs(request, true) : denied
+    return gateway ? answerAs(request, true) : denied('gateway')
   }
 
   return (request: RequestHead): LaneAnswer | Promise<LaneAnswer> => {
@@ -145,7 +153,7 @@ function createAnswer(dependencies: ForwardAuthRouteDependencies) {
       const header = request.headers[gatewayHeader] as string | undefined
       const isUnknown = header !== undefined && recallHeader(header) === null
       const answer = isUnknown ? answerGateway(request, header) : answerAs(request, header !== undefined)
-      return answer instanceof Promise ? answer.catch(trouble) : answer
+      return answer instanceof Promise ? answer.catch(trouble).then(counted) : counted(answer)
     } catch (error) {
       return trouble(error as Error)
     }

@@ -27,25 +27,33 @@ export function createMetrics(version: string) {
       return durationOf(route === undefined ? labels : { ...labels, http_route: route })
     })
   }
-  const checks = new Map<string, { labels: Record<string, string>; count: number }>()
-  new Counter({
-    name: 'latchkey_checks_total',
-    help: 'Answers to "may this bearer?", by door and result.',
-    labelNames: ['door', 'result'] as const,
-    registers,
-    collect() {
-      this.reset()
-      for (const { labels, count } of checks.values()) this.inc(labels, count)
-    },
-  })
+  const checks = countedIn(
+    registry,
+    'latchkey_checks_total',
+    'Answers to "may this bearer?", by door and result.',
+    ['door', 'result'],
+  )
+  const refused = countedIn(
+    registry,
+    'latchkey_forward_auth_refused_total',
+    'Requests that a gateway was told not to let pass, by reason.',
+    ['reason'],
+  )
   return {
     registry,
     active: new Gauge({ name: 'http_server_active_requests', help: 'Requests in flight.', registers }),
-    /** A number to count up, read when it is scraped. */
-    checks(door: string, result: string): { count: number } {
-      const kept = { labels: { door, result }, count: 0 }
-      checks.set(`${door} ${result}`, kept)
-      return kept
+    checks: (door: string, result: string) => checks({ door, result }),
+    refused: (reason: string) => refused({ reason }),
+    /** Whether checks are answered, asked when it is scraped. */
+    lease(holds: () => boolean) {
+      new Gauge({
+        name: 'latchkey_lease_held',
+        help: '1 while this replica may answer checks, 0 while it answers 503.',
+        registers,
+        collect() {
+          this.set(holds() ? 1 : 0)
+        },
+      })
     },
     provisioned: new Counter({
       name: 'latchkey_tokens_provisioned_total',
@@ -60,6 +68,31 @@ export function createMetrics(version: string) {
       const known = methods.has(method) ? method : '_OTHER'
       seriesAt(known, route, status).observe(elapsedSeconds)
     },
+  }
+}
+
+/** @returns a number to count up, read when it is scraped: to count by labels hashes them each time */
+function countedIn<Label extends string>(
+  registry: Registry,
+  name: string,
+  help: string,
+  labelNames: readonly Label[],
+): (labels: Record<Label, string>) => { count: number } {
+  const counted: { readonly labels: Record<Label, string>; count: number }[] = []
+  new Counter({
+    name,
+    help,
+    labelNames,
+    registers: [registry],
+    collect() {
+      this.reset()
+      for (const { labels, count } of counted) this.inc(labels, count)
+    },
+  })
+  return (labels) => {
+    const kept = { labels, count: 0 }
+    counted.push(kept)
+    return kept
   }
 }
 

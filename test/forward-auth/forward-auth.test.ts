@@ -3,6 +3,7 @@
 import { METHODS } from 'node:http'
 import t from 'tap'
 import { basic, type Latchkey, provision, startLatchkey, ways } from '../helpers/latchkey.ts'
+import { freePort } from '../helpers/process.ts'
 import { sendRaw } from '../helpers/raw-http.ts'
 import { documentOf, operation, putDocument } from '../helpers/samples.ts'
 
@@ -19,7 +20,9 @@ type Asked = {
 
 for (const { way, lanes } of ways) {
   t.test(way, async (t) => {
-    const latchkey = await startLatchkey(t, 'pglite', trusting, { lanes })
+    const management = await freePort()
+    const env = { ...trusting, LATCHKEY_MANAGEMENT_PORT: String(management) }
+    const latchkey = await startLatchkey(t, 'pglite', env, { lanes })
     const { call } = latchkey
     const posts = await register(latchkey, 'posts', 'https://api.example.com')
     await register(latchkey, 'billing', 'https://billing.example.com/money')
@@ -185,6 +188,39 @@ for (const { way, lanes } of ways) {
       t.equal(await status({ token: bound, headers: { 'x-forwarded-for': '203.0.113.9' } }), 403)
     })
 
+    t.test('what does not pass is counted by its reason, which the gateway tells nobody', async (t) => {
+      const bound = (await token({ ipRestriction: '203.0.113.0/24' })).token
+      const forBilling = (await token({ audience: ['billing'] })).token
+      const bad = { 'x-gateway-authorization': 'Basic x' }
+      const reasons: [reason: string, asked: Asked, query?: string][] = [
+        ['query', {}, '?temas=team_b'],
+        ['service', {}, '?service=nobody&scope=posts:read'],
+        ['gateway', { headers: bad }],
+        ['request', { headers: { 'x-original-uri': '/v1/posts/1' } }],
+        ['request', { uri: '/v1//posts' }],
+        ['endpoint', { uri: '/v1/unpublished' }],
+        ['endpoint', { uri: '/settings' }],
+        ['no_token', { token: null }],
+        ['no_token', { token: 'a b' }],
+        ['token', { token: 'no-token-of-ours' }],
+        ['token', { token: `${reader.slice(0, -1)}${reader.endsWith('0') ? 1 : 0}` }],
+        ['audience', { token: forBilling }],
+        ['bearer', { uri: '/admin' }],
+        ['scope', { method: 'POST' }],
+        ['address', { token: bound }],
+        ['team', { token: writer }, '?team=team_b'],
+      ]
+      for (const [reason, asked, query = ''] of reasons) {
+        const before = await refusals(management)
+        t.not(await status(asked, `/forward-auth${query}`), 200)
+        t.same(risen(before, await refusals(management)), { [reason]: 1 }, `${JSON.stringify(asked)}${query}`)
+      }
+      const before = await refusals(management)
+      t.equal(await status({}), 200)
+      t.equal((await fetch(`${latchkey.url}/forward-auth`)).status, 403)
+      t.same(risen(before, await refusals(management)), { unsaid: 1 })
+    })
+
     t.test('where headers disagree, nothing passes', async (t) => {
       const differing: Record<string, string>[] = [
         { 'x-original-uri': '/v1/posts/1' },
@@ -344,6 +380,19 @@ for (const { way, lanes } of ways) {
     t.ok(posts.clientSecret)
   })
 }
+
+async function refusals(management: number): Promise<Map<string, number>> {
+  const text = await (await fetch(`http://127.0.0.1:${management}/metrics`)).text()
+  const counted = text.matchAll(/^latchkey_forward_auth_refused_total\{reason="(\w+)"\} (\d+)$/gm)
+  return new Map([...counted].map(([, reason, count]) => [reason!, Number(count)]))
+}
+
+const risen = (before: ReadonlyMap<string, number>, after: ReadonlyMap<string, number>) =>
+  Object.fromEntries(
+    [...after]
+      .map(([reason, count]) => [reason, count - before.get(reason)!] as const)
+      .filter(([, more]) => more !== 0),
+  )
 
 async function register({ call }: Latchkey, id: string, baseUrl: string): Promise<{ clientSecret: string }> {
   return (await call('POST', '/api/v1/services', { id, name: id, baseUrl })).body

@@ -180,6 +180,7 @@ t.test('PostgreSQL', async (t) => {
       'http_server_active_requests 0',
       'latchkey_tokens_provisioned_total',
       'latchkey_tokens_revoked_total 1',
+      'latchkey_lease_held 1',
       'build_info',
       'process_resident_memory_bytes',
     ]) {

@@ -94,7 +94,7 @@ export function createServer({
       reply.headers(headers).header('x-request-id', request.id)
       const reader = urlReaders.find((one) => one.takes(request.raw))
       if (reader) sendAnswer(reply as FastifyReply, await reader.answer(request.raw, ''))
-      else sendProblem(asProblem(error, ''), issuer, request as FastifyRequest, reply as FastifyReply)
+      else sendProblem(asProblem(error), issuer, request as FastifyRequest, reply as FastifyReply)
     },
     clientErrorHandler: (error, socket) => refuseConnection(error, socket as Socket, issuer),
     routerOptions: { maxParamLength: 200 },
@@ -125,10 +125,7 @@ export function createServer({
     done()
   })
   app.setErrorHandler((error: FastifyError, request, reply) => {
-    const problem =
-      error.code === 'FST_ERR_CTP_BODY_TOO_LARGE'
-        ? tooLarge(request.routeOptions.bodyLimit)
-        : asProblem(error, error.validationContext ?? '')
+    const problem = asProblem(error, request.routeOptions)
     // A Problem is an answer that was meant; there may be thousands while the store is out of reach, and that is told once.
     // Nor is it news that a client gives up what it has begun to send.
     const isMeant = error instanceof Problem || error === (request.raw.errored as unknown)
@@ -230,25 +227,25 @@ const ofFastify: Record<string, [ProblemCode, string]> = {
   FST_ERR_CTP_INVALID_JSON_BODY: ['malformed-request', 'The body is not JSON.'],
   FST_ERR_CTP_EMPTY_JSON_BODY: ['malformed-request', 'The body is empty; send a JSON object.'],
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: ['malformed-request', 'Content-Length is not the length of the body.'],
-  FST_ERR_CTP_BODY_TOO_LARGE: ['too-large', 'The body is larger than this endpoint takes.'],
-  FST_ERR_CTP_INVALID_MEDIA_TYPE: [
-    'unsupported-media-type',
-    'Send the body as the content type this endpoint takes.',
-  ],
 }
 
 const tooLarge = (limitBytes = bodyLimitBytes) =>
   new Problem('too-large', `The body is larger than ${limitBytes / 1024} KiB.`)
+
+const otherType = ({ consumes = ['application/json'] }: { consumes?: readonly string[] } = {}) =>
+  new Problem('unsupported-media-type', `Send the body with Content-Type: ${consumes.join(' or ')}.`)
 
 /** SQLSTATE classes (and socket errors) that mean "not now" rather than "we erred". */
 const outOfReach = /^(08|53|57P|40001|40P01|ECONN|ETIMEDOUT|EPIPE|ENOTFOUND|EAI_AGAIN)/
 const outOfReachWords =
   /timeout|Connection terminated|not queryable|Client has encountered a connection error/i
 
-/** Whatever was thrown, as the one Problem the caller gets to see. */
-export function asProblem(error: FastifyError, validationContext: string): Problem {
+/** Whatever was thrown, as the one Problem the caller gets to see. @param route where, if it is known */
+export function asProblem(error: FastifyError, route?: FastifyRequest['routeOptions']): Problem {
   if (error instanceof Problem) return error
-  if (error.validation) return validationProblem(error.validation as never, validationContext)
+  if (error.validation) return validationProblem(error.validation as never, error.validationContext ?? '')
+  if (error.code === 'FST_ERR_CTP_BODY_TOO_LARGE') return tooLarge(route?.bodyLimit)
+  if (error.code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') return otherType(route?.schema)
   const known = ofFastify[error.code]
   if (known) return new Problem(...known)
   if (isOutOfReach(error))

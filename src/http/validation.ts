@@ -62,8 +62,8 @@ export function validationProblem(findings: readonly ErrorObject[], context: str
   return new Problem(unknown ? 'unknown-field' : 'validation-failed', detail, { errors })
 }
 
-/** anyOf and if only say that something else failed. */
-const tellsSomething = ({ keyword }: ErrorObject) => keyword !== 'if'
+/** These only say that something else failed. */
+const tellsSomething = ({ keyword }: ErrorObject) => keyword !== 'if' && keyword !== 'anyOf'
 
 function fieldError(finding: ErrorObject, context: string): FieldError {
   const pointer = pointerOf(finding)

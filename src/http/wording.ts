@@ -14,10 +14,11 @@ export function wording({ keyword, params, message, parentSchema }: ErrorObject)
       return params['format'] === 'text'
         ? 'Must be text without control characters or broken Unicode.'
         : `Must be a ${params['format']}.`
-    case 'pattern':
-      return parentSchema?.['description']
-        ? `Must be: ${parentSchema['description']}`
-        : `Must match ${params['pattern']}`
+    case 'pattern': {
+      const { examples, description } = parentSchema ?? {}
+      if (examples) return `Must be like ${JSON.stringify(examples[0])}, by the pattern ${params['pattern']}`
+      return description ? `Must be: ${description}` : `Must match ${params['pattern']}`
+    }
     default:
       return `${(message ?? 'is wrong').replace(/^m/, 'M')}.`
   }

@@ -45,7 +45,8 @@ async function authenticate(
   }
   if (given.scheme !== 'basic') {
     const detail = 'Send client credentials by Basic or in the form, or a bearer token.'
-    throw new OAuthError(401, 'invalid_client', detail, basic)
+    const trouble = given.scheme === 'malformed' ? 'The Authorization header cannot be read. ' : ''
+    throw new OAuthError(401, 'invalid_client', trouble + detail, basic)
   }
   const service = await guard.checkCredentials(given.clientId, given.clientSecret, authorization)
   if (!service) throw new OAuthError(401, 'invalid_client', 'The client id or secret is wrong.', basic)

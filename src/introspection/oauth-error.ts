@@ -29,8 +29,8 @@ export class OAuthError extends Error {
 }
 
 /** The answer to whatever was thrown on the way. */
-export function oauthErrorAnswer(error: Error) {
-  const known = error instanceof OAuthError ? error : translated(error as FastifyError)
+export function oauthErrorAnswer(error: Error, route?: FastifyRequest['routeOptions']) {
+  const known = error instanceof OAuthError ? error : translated(error as FastifyError, route)
   const body = JSON.stringify({ error: known.error, error_description: known.message })
   return { status: known.status, headers: known.headers, body }
 }
@@ -40,14 +40,14 @@ export function sendOAuthError(
   request: FastifyRequest,
   reply: FastifyReply,
 ): void {
-  const { status, headers, body } = oauthErrorAnswer(error)
+  const { status, headers, body } = oauthErrorAnswer(error, request.routeOptions)
   if (status >= 500) request.log.error({ err: error, req: request }, 'request failed')
   reply.code(status).headers(headers).type('application/json; charset=utf-8').send(body)
 }
 
 /** What parsers, the guard and the store refuse, said in OAuth's words. */
-function translated(error: FastifyError): OAuthError {
-  const problem = asProblem(error, error.validationContext ?? '')
+function translated(error: FastifyError, route?: FastifyRequest['routeOptions']): OAuthError {
+  const problem = asProblem(error, route)
   const { status, headers } = problem
   const description = problem.message.replace(/["\\]/g, "'").replace(/[^\x20-\x7e]/g, '')
   if (status === 503)

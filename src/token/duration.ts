@@ -4,7 +4,7 @@ export const dayMs = 86_400_000
 
 const units: Record<string, number> = { w: 7 * dayMs, d: dayMs, h: 3_600_000, m: 60_000, s: 1_000 }
 
-/** @returns NaN for what is no duration; the caller's bounds catch it */
+/** @returns NaN for what is no duration */
 export function durationMs(text: string | number): number {
   if (typeof text === 'number') return text * 1_000
   const short = /^(\d{1,9})([wdhms])$/.exec(text)

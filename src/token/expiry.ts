@@ -47,7 +47,10 @@ export function readExpiry({ expireAt, expiresIn }: ExpiryInput, now: Date): Dat
   if (expireAt === null) return null
   if (expireAt !== undefined) return inFuture('/expireAt', new Date(expireAt), now)
   if (expiresIn === undefined) return undefined
-  return inFuture('/expiresIn', new Date(now.getTime() + durationMs(expiresIn)), now)
+  const ms = durationMs(expiresIn)
+  if (Number.isNaN(ms))
+    throw fieldProblem('/expiresIn', 'Must be a duration, such as "90d", "12h", "P30D", or seconds.')
+  return inFuture('/expiresIn', new Date(now.getTime() + ms), now)
 }
 
 /** How long a token that reaches these scopes may live when this one makes it. */

@@ -36,6 +36,7 @@ for (const { way, lanes } of ways) {
         { headers: asPosts },
       )
       refused(t, json, 415, 'invalid_request')
+      t.match(json.body.error_description, /Content-Type: application\/x-www-form-urlencoded/)
     })
 
     t.test('INT-02 token_type_hint changes nothing, whatever it says', async (t) => {

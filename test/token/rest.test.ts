@@ -551,6 +551,27 @@ for (const engine of engines) {
         )
     })
 
+    t.test('what is wrong is refused with what to write instead, once', async (t) => {
+      const wrong = [
+        [{ expiresIn: '90 days' }, /^expiresIn: Must be a duration, such as "90d"/, '/expiresIn'],
+        [{ expiresIn: '' }, /Must be a duration/, '/expiresIn'],
+        [{ expiresIn: '0d' }, /Must be in the future/, '/expiresIn'],
+        [{ subject: 'user 42' }, /^subject: Must be like "user_[^"]*", by the pattern /, '/subject'],
+        [{ team: 'team a' }, /^team: Must be like "team_[^"]*"/, '/team'],
+      ] as const
+      for (const [body, detail, at] of wrong) {
+        const answer = await call('POST', '/api/v1/tokens', { name: 'x', ...body })
+        refused(t, answer, 400, 'validation-failed', detail, at)
+        t.notMatch(answer.text, /anyOf/, 'how the schema says it is nobody’s business')
+      }
+      const form = await latchkey.form(
+        '/api/v1/tokens',
+        { name: 'x' },
+        { authorization: `Bearer ${latchkey.admin}` },
+      )
+      t.match(form.body, { status: 415, detail: 'Send the body with Content-Type: application/json.' })
+    })
+
     t.test('a time that is in the grammar and on no calendar is refused, not tripped over', async (t) => {
       for (const time of [
         '2026-12-31T23:59:60Z',

@@ -74,7 +74,7 @@ async function answerOf(make: (state: State) => object, { catalog, site, viewer,
     return { content: [{ type: 'text' as const, text }], structuredContent: JSON.parse(text) }
   } catch (error) {
     if (!(error instanceof Problem)) asked.onTrouble(error as Error)
-    const problem = asProblem(error as never, '')
+    const problem = asProblem(error as never)
     const text = problemBody(problem, site.issuer, asked.requestId)
     return { isError: true, content: [{ type: 'text' as const, text }] }
   }

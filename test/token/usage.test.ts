@@ -4,11 +4,14 @@ import { createHash } from 'node:crypto'
 import fc from 'fast-check'
 import { sql } from 'kysely'
 import t from 'tap'
+import { openPostgres } from '../../src/db/postgres.ts'
 import type { Facts } from '../../src/policy/facts.ts'
 import { unknownToken } from '../../src/policy/judge.ts'
 import { formatRange, parseAddress } from '../../src/policy/network.ts'
 import { createUsage } from '../../src/token/usage.ts'
 import { createFactStore } from '../../src/verify/memory/store.ts'
+import { freshPostgresUrl } from '../helpers/databases.ts'
+import { startLatchkey } from '../helpers/latchkey.ts'
 import { freshPglite } from '../helpers/pglite-image.ts'
 import { playedDatabase } from '../helpers/played-database.ts'
 import { turn } from '../helpers/time.ts'
@@ -206,6 +209,29 @@ function counting(capacity = 1) {
     )
   return { memory, database, usage, use, refuse }
 }
+
+t.test('that uses cannot be written is told once for each outage', async (t) => {
+  const { url, drop } = await freshPostgresUrl()
+  t.teardown(drop)
+  const store = await openPostgres(url)
+  t.teardown(store.close)
+  const repeated = t.capture(globalThis, 'setInterval', setInterval)
+  const latchkey = await startLatchkey(t, 'postgres', { DATABASE_URL: url })
+  const flushing = repeated().flatMap(({ args: [call, ms] }) =>
+    ms === 2_000 ? [call as () => Promise<void>] : [],
+  )
+  t.equal(flushing.length, 1)
+  const told = () => latchkey.log().split('usage could not be written').length - 1
+  for (const outage of [1, 2]) {
+    t.equal((await latchkey.call('GET', '/api/v1/tokens/self')).status, 200, 'a use')
+    await sql`alter table token_usage rename to away`.execute(store.db)
+    for (let tries = 0; tries < 3; tries++) await flushing[0]!()
+    t.equal(told(), outage)
+    await sql`alter table away rename to token_usage`.execute(store.db)
+    await flushing[0]!()
+    t.equal(told(), outage)
+  }
+})
 
 t.test('of uses and refusals that cannot be written, no more are kept than memory can bear', async (t) => {
   const { database, usage, use, refuse } = counting()

@@ -92,6 +92,7 @@ export function createServer({
     // Before any hook has run, so without the headers that those give.
     frameworkErrors: async (error, request, reply) => {
       reply.headers(headers).header('x-request-id', request.id)
+      takeNoneOfTwo(request)
       const reader = urlReaders.find((one) => one.takes(request.raw))
       if (reader) sendAnswer(reply as FastifyReply, await reader.answer(request.raw, ''))
       else sendProblem(asProblem(error), issuer, request as FastifyRequest, reply as FastifyReply)
@@ -109,8 +110,7 @@ export function createServer({
   app.addHook('onRequest', (request, reply, done) => {
     inFlight.begin(request.raw.socket)
     reply.headers(headers).header('x-request-id', request.id)
-    // Node keeps the first of two; whoever is behind a gateway may believe the second. Now it says nothing that can be read.
-    if (isRepeated('authorization', request)) request.headers.authorization = 'twice'
+    takeNoneOfTwo(request)
     const odd = oddity(request)
     done(odd === null ? undefined : new Problem('malformed-request', odd))
   })
@@ -159,18 +159,22 @@ function isAtWork({ _httpMessage: due }: Connection): boolean {
   return due?.req.complete === true && !due.writableEnded
 }
 
+/** Node keeps the first of two credentials; who is behind a gateway may believe the second. Now there is none that can be read. */
+function takeNoneOfTwo({ raw: { headers, rawHeaders } }: Pick<FastifyRequest, 'raw'>): void {
+  if (isRepeated('authorization', rawHeaders)) headers.authorization = 'twice'
+}
+
 /** What Node lets through and nobody means. */
-function oddity(request: FastifyRequest): string | null {
-  const { raw } = request
+function oddity({ raw }: FastifyRequest): string | null {
   if (raw.httpVersion !== '1.1' && raw.httpVersion !== '1.0') return 'Speak HTTP/1.1.'
   if (raw.httpVersion === '1.1' && raw.headers.host === undefined) return 'The Host header is missing.'
   // Node keeps the first of two; whoever stands in front may believe the second (RFC 9112 §3.2).
-  if (isRepeated('host', request) || !isHost(raw.headers.host ?? ''))
+  if (isRepeated('host', raw.rawHeaders) || !isHost(raw.headers.host ?? ''))
     return 'The Host header is not one host.'
   return null
 }
 
-function isRepeated(name: string, { raw: { rawHeaders } }: FastifyRequest): boolean {
+function isRepeated(name: string, rawHeaders: readonly string[]): boolean {
   let times = 0
   for (let at = 0; at < rawHeaders.length; at += 2) {
     const given = rawHeaders[at]!

@@ -32,7 +32,7 @@ export type Truth = {
   readonly monotonic: () => number
 }
 
-/** Tokens remembered at most; about 145 bytes each, taken as they come. */
+/** Tokens remembered at most; about 140 bytes each, taken as they come. */
 const capacity = 1_000_000
 
 export function createTruth(

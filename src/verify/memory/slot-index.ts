@@ -6,7 +6,7 @@
 export const MAX_SLOTS = 0xffffff - 1
 
 const MIN_CELLS = 16
-const MAX_LOAD = 2 / 3
+const MAX_LOAD = 3 / 4
 const HASH_SPACE = 2 ** 32
 const SHARD_SLOTS = 4096
 /** Four standard deviations of what hashes put into one shard. */

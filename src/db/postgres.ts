@@ -22,10 +22,12 @@ const checkMs = 800
 const changeMs = 5_000
 /** Until a reserved connection that could not be opened is tried again. */
 const reopenMs = 1_000
+/** Firewalls and proxies forget connections that are idle for some minutes, and tell neither end. */
+const longestUnusedMs = 20_000
 
 /** @throws Error saying what to change when the server must not be used */
 export async function openPostgres(url: string): Promise<Store> {
-  const general = pool(url, 8, changeMs, patientMs)
+  const general = pool(url, 8, changeMs, patientMs, mostAgeSeconds)
   const changes = pool(url, 3, changeMs)
   const checks = pool(url, 2, checkMs)
   for (const one of [changes, checks]) onEachConnection(one, planOnce)
@@ -92,7 +94,7 @@ function preparedRead(pool: pg.Pool): PreparedRead {
 
 /**
  * Has all connections of a pool open, and again when some have ended: a revoke and a check find one even when the server
- * has none to give any more. Rejects when they cannot be opened now.
+ * has none to give any more, so none is ended for its age. Rejects when they cannot be opened now.
  */
 async function keepFull(pool: pg.Pool): Promise<void> {
   pool.options.min = pool.options.max
@@ -114,9 +116,24 @@ async function keepFull(pool: pg.Pool): Promise<void> {
     }, afterMs).unref()
   }
   pool.on('remove', () => refill(0))
+  const using = setInterval(() => {
+    if (pool.ending) return clearInterval(using)
+    // Asked for together, so that each is another. One that leads nowhere any more fails, and is replaced before a revoke needs it.
+    for (let idle = pool.idleCount; idle > 0; idle--) pool.query('select 1').catch(() => {})
+  }, longestUnusedMs).unref()
 }
 
-function pool(url: string, max: number, deadlineMs: number, waitMs = connectMs): pg.Pool {
+/** After a failover, what still leads to the former primary does not stay for long. */
+const mostAgeSeconds = 60
+
+/** @param maxLifetimeSeconds 0: no end, for connections that are looked at before they are believed */
+function pool(
+  url: string,
+  max: number,
+  deadlineMs: number,
+  waitMs = connectMs,
+  maxLifetimeSeconds = 0,
+): pg.Pool {
   const one = new pg.Pool({
     Client: PreparingClient,
     connectionString: url,
@@ -125,8 +142,7 @@ function pool(url: string, max: number, deadlineMs: number, waitMs = connectMs):
     query_timeout: deadlineMs,
     statement_timeout: deadlineMs,
     idle_in_transaction_session_timeout: 10_000,
-    // After a failover, what still leads to the former primary does not stay for long.
-    maxLifetimeSeconds: 60,
+    maxLifetimeSeconds,
     application_name: 'latchkey',
     keepAlive: true,
     // See transact.ts.

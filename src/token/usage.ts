@@ -30,7 +30,7 @@ export type Counts = {
 export type Usage = {
   /** @param at epoch milliseconds @param slot where `counts` has the token; -1: it has not */
   note(verdict: Verdict, question: Question, at: number, agent: string | undefined, slot: number): void
-  /** Writes the oldest of what was gathered, up to a bound. What fails is kept for the next time. */
+  /** Writes the oldest of what was gathered, up to a bound. What fails is kept for the next time. One at a time: asked meanwhile, it is the same. */
   flush(): Promise<void>
   /** Writes all of it, at the end. */
   flushAll(): Promise<void>
@@ -51,7 +51,7 @@ export function createUsage(db: Db, counts: Counts, now: () => number, mostNumbe
   const uses = new Map<string, Use>()
   const known = createCircumstances(mostNumbered)
   let refusals = new Map<string, Refusal>()
-  let isFlushing = false
+  let flushing: Promise<void> | null = null
 
   /** @returns how many tokens' uses were written */
   async function write(): Promise<number> {
@@ -72,6 +72,10 @@ export function createUsage(db: Db, counts: Counts, now: () => number, mostNumbe
     }
     await tellRefusals()
     return part.length
+  }
+
+  async function writeSome(): Promise<void> {
+    for (let left = mostChunks; left > 0 && (await write()) === chunk; left--);
   }
 
   async function tellRefusals(): Promise<void> {
@@ -111,14 +115,11 @@ export function createUsage(db: Db, counts: Counts, now: () => number, mostNumbe
       noteCircumstances(use, others, at)
       if (number === unnumbered) noteCircumstances(use, kept(these!), at)
     },
-    async flush() {
-      if (isFlushing) return
-      isFlushing = true
-      try {
-        for (let left = mostChunks; left > 0 && (await write()) === chunk; left--);
-      } finally {
-        isFlushing = false
-      }
+    flush() {
+      flushing ??= writeSome().finally(() => {
+        flushing = null
+      })
+      return flushing
     },
     async flushAll() {
       while ((await write()) > 0);

@@ -10,6 +10,8 @@ export type Time = {
   sleep(ms: number): void
   /** For how long the timer that is due last has still to wait. */
   longest(): number
+  /** How many timers wait. */
+  timers(): number
 }
 
 type Timer = { due: number; readonly every: number | null; readonly call: () => void; unref(): Timer }
@@ -64,6 +66,7 @@ export function takeTime(t: Test): Time {
     sleep(ms) {
       slept += ms
     },
+    timers: () => timers.size,
     longest: () => Math.max(0, ...[...timers].map(({ due }) => due - now)),
   }
 }

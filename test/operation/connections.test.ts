@@ -90,6 +90,40 @@ t.test(
   },
 )
 
+t.test(
+  'reserved connections are not given up for their age, and none is left unused for long',
+  options,
+  async (t) => {
+    const { url, drop } = await freshPostgresUrl()
+    t.teardown(drop)
+    /** When each connection was last written to. */
+    const used = new Map<Socket, number>()
+    let opened = 0
+    const { pass, now, timers } = takeTime(t)
+    const address = await between(t, url, (client, server) => {
+      opened += 1
+      used.set(client, now())
+      client.on('data', () => used.set(client, now()))
+      client.on('close', () => used.delete(client))
+      client.pipe(server).pipe(client)
+    })
+    const store = await openPostgres(address)
+    while (used.size > reserved) await turn()
+    // Whatever each was told at its beginning is over then.
+    const each = [1, 2, 3].map(() => sql`select 1`.execute(store.changes))
+    await Promise.all([...each, ...[1, 2].map(() => store.read('one', 'select 1', []))])
+    const [before, idle] = [opened, timers()]
+    for (let times = 0; times < 15; times++) {
+      pass(20_000)
+      // Each question has a timer of its own until it is answered.
+      while (Math.min(...used.values()) < now() || timers() > idle) await turn()
+    }
+    t.equal(opened, before, 'a server that has none to give any more would not replace them')
+    t.equal(used.size, reserved)
+    await store.close()
+  },
+)
+
 t.test('changes find their connections at once when all were lost together', options, async (t) => {
   const { url, drop } = await freshPostgresUrl()
   t.teardown(drop)

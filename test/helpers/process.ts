@@ -1,8 +1,9 @@
 // A Latchkey as a process of its own, from dist, as `npm start` runs it: for what only a real process can show.
 import { type ChildProcess, spawn } from 'node:child_process'
+import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
+import { createServer } from 'node:net'
 import { fileURLToPath } from 'node:url'
-import { freePort as freePortOn } from '../../src/free-port.ts'
 import './plain-children.ts'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
@@ -79,5 +80,18 @@ function listening(child: ChildProcess, output: () => string): Promise<string> {
   })
 }
 
-/** For a setting that cannot say "any free one" and be told which. */
-export const freePort = (): Promise<number> => freePortOn('127.0.0.1')
+/**
+ * For a setting that cannot say "any free one" and be told which. Until it is bound, others may take it: so out of a range where
+ * neither the system nor any Latchkey, proxy or PostgreSQL of other tests looks for one, which goes for the next few as well.
+ */
+export async function freePort(): Promise<number> {
+  for (;;) {
+    const port = randomInt(10_000, 14_990)
+    const probe = createServer().listen(port, '127.0.0.1')
+    const isFree = await once(probe, 'listening').then(
+      () => true,
+      () => false,
+    )
+    if (isFree) return once(probe.close(), 'close').then(() => port)
+  }
+}

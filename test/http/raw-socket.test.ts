@@ -351,7 +351,7 @@ function exchange(port: number, bytes: string | Buffer, half: boolean): Promise<
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
     const socket = connect(port, '127.0.0.1', () => (half ? socket.end(bytes) : socket.write(bytes)))
-    socket.setTimeout(1_000, () => {
+    socket.setTimeout(10_000, () => {
       resolve([...parse(chunks), { status: -1, head: 'OPEN', body: '' }])
       socket.destroy()
     })

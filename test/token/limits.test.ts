@@ -336,7 +336,7 @@ for (const engine of engines) {
       for (let round = 0; round < 3; round++) {
         const { id, subject, make } = await maker()
         const makes = Array.from({ length: atOnce - 1 }, () =>
-          persist(() => make({ scopes: ['tokens:write'] })),
+          persist<Answer>(() => make({ scopes: ['tokens:write'] })),
         )
         const revoked = await persist(() => call('DELETE', `/api/v1/tokens/${id}`))
         const late = Array.from({ length: 4 }, () => persist(() => make({})))
@@ -368,6 +368,7 @@ for (const engine of engines) {
         t.strictSame([(await making).status, (await revoking).status], [200, 200])
 
         const second = await maker()
+        await latchkey.running.flushUsage()
         const audit = await hold(db, 'audit_event')
         const revokingFirst = call('DELETE', `/api/v1/tokens/${second.id}`)
         await waiting(db, 1)
@@ -379,6 +380,7 @@ for (const engine of engines) {
 
       t.test('a token gives nothing that it has lost by an acknowledged change', async (t) => {
         const { id, make } = await maker()
+        await latchkey.running.flushUsage()
         const held = await hold(db, 'audit_event')
         const narrowing = call('PATCH', `/api/v1/tokens/${id}`, { scopes: ['tokens:write'] })
         await waiting(db, 1)

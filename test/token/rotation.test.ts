@@ -598,6 +598,7 @@ for (const engine of engines) {
     if (engine === 'postgres') {
       t.test('what a secret has begun is not finished once its end is acknowledged', async (t) => {
         const made = await provision(latchkey, { scopes: ['tokens:write', 'posts:read'] })
+        await latchkey.running.flushUsage()
         const held = await hold(db, 'audit_event')
         const rotating = rotate(made.id)
         await waiting(db, 1)

@@ -14,11 +14,10 @@ export function wording({ keyword, params, message, parentSchema }: ErrorObject)
       return params['format'] === 'text'
         ? 'Must be text without control characters or broken Unicode.'
         : `Must be a ${params['format']}.`
-    case 'pattern': {
-      const { examples, description } = parentSchema ?? {}
-      if (examples) return `Must be like ${JSON.stringify(examples[0])}, by the pattern ${params['pattern']}`
-      return description ? `Must be: ${description}` : `Must match ${params['pattern']}`
-    }
+    case 'pattern':
+      return parentSchema?.['description']
+        ? `Must be: ${parentSchema['description']}`
+        : `Must match ${params['pattern']}`
     default:
       return `${(message ?? 'is wrong').replace(/^m/, 'M')}.`
   }

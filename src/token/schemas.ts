@@ -13,7 +13,11 @@ export const text = (most: number, description: string, example?: string) =>
 
 /** Ids that others give: a subject, a team. Printable ASCII, as they go into headers and JWT-like claims. */
 export const foreignId = (description: string, example: string) =>
-  Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._:@/+=|-]{0,99}$', description, examples: [example] })
+  Type.String({
+    pattern: '^[A-Za-z0-9][A-Za-z0-9._:@/+=|-]{0,99}$',
+    description: `up to 100 of A-Z a-z 0-9 . _ : @ / + = | -, beginning with a letter or digit. ${description}`,
+    examples: [example],
+  })
 
 export const scopeName = Type.String({ pattern: scopePattern, description: 'resource:action, lower case.' })
 const scopeList = (description: string) =>

@@ -24,6 +24,8 @@ const changeMs = 5_000
 const reopenMs = 1_000
 /** Firewalls and proxies forget connections that are idle for some minutes, and tell neither end. */
 const longestUnusedMs = 20_000
+/** After a failover, what still leads to the former primary does not stay for long. */
+const mostAgeSeconds = 60
 
 /** @throws Error saying what to change when the server must not be used */
 export async function openPostgres(url: string): Promise<Store> {
@@ -122,9 +124,6 @@ async function keepFull(pool: pg.Pool): Promise<void> {
     for (let idle = pool.idleCount; idle > 0; idle--) pool.query('select 1').catch(() => {})
   }, longestUnusedMs).unref()
 }
-
-/** After a failover, what still leads to the former primary does not stay for long. */
-const mostAgeSeconds = 60
 
 /** @param maxLifetimeSeconds 0: no end, for connections that are looked at before they are believed */
 function pool(

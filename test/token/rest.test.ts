@@ -551,7 +551,7 @@ for (const engine of engines) {
         )
     })
 
-    t.test('what is wrong is refused with what to write instead, once', async (t) => {
+    t.test('what is wrong is refused with what to write instead', async (t) => {
       const wrong = [
         [{ expiresIn: '90 days' }, /^expiresIn: Must be a duration, such as "90d"/, '/expiresIn'],
         [{ expiresIn: '' }, /Must be a duration/, '/expiresIn'],
